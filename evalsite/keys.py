@@ -1,0 +1,36 @@
+"""The secrets of an installation: from the environment, or from key files that the quickstart makes for itself."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+
+def secret(variable: str, file: Path, make: Callable[[], str], production: bool) -> str:
+    """The value of an environment variable, else of a key file, which is made once with owner-only rights.
+
+    In production a missing variable is refused: a key that lies beside its database protects nothing.
+    """
+    if value := os.environ.get(variable):
+        return value
+    if production:
+        raise ImproperlyConfigured(f"Set {variable} in the environment: production keeps no keys beside its data.")
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text().strip()
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(value := make())
+    return value
+
+
+def random_key() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def fernet_key() -> str:
+    return Fernet.generate_key().decode()

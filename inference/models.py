@@ -1,0 +1,172 @@
+from hashlib import sha256
+from secrets import token_urlsafe
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.sealed import SealedJSONField, SealedTextField
+from inference.canonical import digest
+from inference.leases import Leased, LeasedQuerySet, LeaseState
+
+
+def public_code() -> str:
+    """128 random bits that name a row to a browser and say nothing about it."""
+    return token_urlsafe(16)
+
+
+class ChatModel(models.Model):
+    """Who answers: an engine with its weights, and where they come from."""
+
+    class Engine(models.TextChoices):
+        HUGGINGFACE = "huggingface"
+        SCRIPTED = "scripted"
+
+    key = models.SlugField(max_length=80, unique=True)
+    engine = models.CharField(max_length=20, choices=Engine, default=Engine.HUGGINGFACE)
+    base = models.CharField(max_length=300, help_text="Where the weights are: a folder, or a package we can convert.")
+    adapter = models.CharField(max_length=300, blank=True)
+    revision = models.CharField(max_length=100, blank=True)
+    names = models.JSONField(default=list, help_text="Names that would give it away; masked in what it says.")
+    hashes = models.JSONField(default=dict)
+    lineage = models.JSONField(default=dict)
+    registered_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class SetupManager(models.Manager):
+    def of(self, chat_model: ChatModel, system: str, sampling: dict, stops: list[str]) -> "Setup":
+        """The setup with exactly this content; made at its first use, never changed."""
+        if not system.strip():
+            raise ValueError("A setup needs a system message: a template's default one can name the model.")
+        content = {"model": chat_model.key, "system": system, "sampling": sampling, "stops": stops}
+        setup, _ = self.get_or_create(
+            digest=digest(content),
+            defaults={"chat_model": chat_model, "system": system, "sampling": sampling, "stops": stops},
+        )
+        return setup
+
+
+class Setup(models.Model):
+    """How a chat model is used: immutable, and named by the SHA-256 of its content."""
+
+    chat_model = models.ForeignKey(ChatModel, models.PROTECT, related_name="setups")
+    system = models.TextField()
+    sampling = models.JSONField(default=dict)
+    stops = models.JSONField(default=list)
+    digest = models.CharField(max_length=64, unique=True)
+
+    objects = SetupManager()
+
+    def __str__(self) -> str:
+        return f"{self.chat_model.key} {self.digest[:8]}"
+
+
+class Conversation(models.Model):
+    """A dialogue with one setup, or one that was written elsewhere and is only shown."""
+
+    class Kind(models.TextChoices):
+        LIVE = "live"  # a participant writes
+        STORED = "stored"  # made once by a setup, shown to many
+        GIVEN = "given"  # came in a file
+
+    code = models.CharField(max_length=24, unique=True, default=public_code)
+    kind = models.CharField(max_length=10, choices=Kind)
+    setup = models.ForeignKey(Setup, models.PROTECT, null=True, related_name="conversations")
+    seed = models.BigIntegerField(default=0)
+    # Frozen at the start: max_attempts, first_token_s, turn_s, release, exchanges (min, max).
+    policy = models.JSONField(default=dict)
+    # What a stored or given conversation consists of, hashed: the same content is stored and made once.
+    content_key = models.CharField(max_length=64, null=True, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.code
+
+    @property
+    def exchanges_done(self) -> int:
+        return self.turns.filter(role=Turn.Role.ASSISTANT, state=LeaseState.DONE).count()
+
+    def open_turn(self) -> "Turn | None":
+        """The reply that is being waited for."""
+        return self.turns.filter(state__in=[LeaseState.QUEUED, LeaseState.RUNNING]).first()
+
+
+class TurnQuerySet(LeasedQuerySet):
+    def replies(self) -> Self:
+        return self.filter(role=Turn.Role.ASSISTANT)
+
+    def open(self) -> Self:
+        return self.filter(state__in=[LeaseState.QUEUED, LeaseState.RUNNING])
+
+    def in_order_of_service(self) -> Self:
+        """People who wait come before replies that are made in advance."""
+        return self.order_by("background", "pk")
+
+
+class Turn(Leased):
+    """One message of a conversation. A participant's is done when it is written; a reply is worked for by lease."""
+
+    class Role(models.TextChoices):
+        USER = "user"
+        ASSISTANT = "assistant"
+
+    code = models.CharField(max_length=24, unique=True, default=public_code)
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="turns")
+    index = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Role)
+    # Made in advance, with nobody waiting.
+    background = models.BooleanField(default=False)
+    text = SealedTextField(null=True)
+    # What a participant saw of it, after masking: the only text a page may show.
+    released = SealedTextField(null=True)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    failure = models.CharField(max_length=30, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = TurnQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["conversation", "index"]
+        constraints = [models.UniqueConstraint(fields=["conversation", "index"], name="one_turn_an_index")]
+        indexes = [
+            models.Index(
+                fields=["background", "id"],
+                name="open_turns",
+                condition=models.Q(state__in=["queued", "running"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation_id}/{self.index} {self.role} {self.state}"
+
+    @property
+    def seed(self) -> int:
+        """The seed of the reply, the same at every retry: a crash does not draw another answer."""
+        source = f"{self.conversation.seed}/{self.conversation.code}/{self.index}"
+        return int.from_bytes(sha256(source.encode()).digest()[:8], "big") >> 1
+
+
+class Attempt(models.Model):
+    """One try at a reply. Append-only: what a reviewer needs to believe, or to repeat, what was said."""
+
+    turn = models.ForeignKey(Turn, models.CASCADE, related_name="tries")
+    number = models.PositiveIntegerField()
+    worker = models.CharField(max_length=80)
+    seed = models.BigIntegerField()
+    claimed_at = models.DateTimeField()
+    first_token_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=30)
+    prompt_ids = SealedJSONField(null=True)
+    output_ids = SealedJSONField(null=True)
+    # Engine, versions, hashes, sampling as used, batch size, releases with their times. Never text.
+    provenance = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["turn", "number"], name="one_row_an_attempt")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of turn {self.turn_id}: {self.outcome}"
