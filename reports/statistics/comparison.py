@@ -121,7 +121,7 @@ def standardised(means_a: np.ndarray, means_b: np.ndarray, design: str, spread: 
         return dict.fromkeys(("d_z", "g_z", "d_av", "g_av"), not_estimable("an arm has only one participant"))
     estimate = float(means_b.mean() - means_a.mean())
     d_av = _ratio(estimate, sqrt((float(means_a.var(ddof=1)) + float(means_b.var(ddof=1))) / 2), spread)
-    sizes = {"d_z": not_estimable(BETWEEN), "g_z": not_estimable(BETWEEN)}
+    sizes: Result = {"d_z": not_estimable(BETWEEN), "g_z": not_estimable(BETWEEN)}
     if design == "paired":
         d_z = _ratio(estimate, float((means_b - means_a).std(ddof=1)), spread)
         sizes = {"d_z": d_z, "g_z": _unbiased(d_z, n_a - 1)}

@@ -102,7 +102,7 @@ def quantile(levels: np.ndarray, counts: np.ndarray, share: float) -> float:
 
 def counts_by_point(levels: np.ndarray, counts: np.ndarray, scale: tuple[int, int]) -> dict[str, int]:
     """How often each point of the scale was given, those never given included, lowest first."""
-    given = {level.item(): int(n) for level, n in zip(levels, counts) if n}
+    given = {level.item(): int(n) for level, n in zip(levels, counts, strict=True) if n}
     return {f"{point:g}": given.get(point, 0) for point in sorted({*range(scale[0], scale[1] + 1), *given})}
 
 

@@ -36,8 +36,8 @@ def how_design_effect(arm: Result) -> str:
     clustered, naive = (arm["intervals"][name]["se"] for name in ("participant_cr1", "naive_t"))
     return (
         f"({_n(clustered)} / {_n(naive)})² = {_n(arm['design_effect'])}: the squared ratio of the participant-clustered "
-        f"to the naive standard error. {arm['n_ratings']} ratings tell as much as {_n(arm['effective_n'])} "
-        f"independent ones."
+        f"to the naive standard error. The {arm['n_ratings']} ratings weigh as much as {_n(arm['effective_n'])} "
+        "independent ones."
     )
 
 
@@ -69,7 +69,8 @@ def read_contrast(contrast: Result) -> str:
     if doubt := _doubt(interval):
         return f"{said}; {doubt}."
     low, high = interval["low"], interval["high"]
-    lies = f"for {_population(contrast['headline'])} the difference plausibly lies between {_short(low)} and {_short(high)}"
+    whose = _population(contrast["headline"])
+    lies = f"for {whose} the difference plausibly lies between {_short(low)} and {_short(high)}"
     if low > 0 or high < 0:
         return f"{said}; {lies}, so {b if low > 0 else a} is rated higher."
     return f"{said}; {lies}, so these ratings do not show which of the two is rated higher."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import Any
 
 from scipy.special import stdtr, stdtrit
 
@@ -11,7 +12,8 @@ LEVEL = 0.95
 # With fewer participants or items than this an asymptotic interval is a guess, and says so.
 FEW = 8
 
-Result = dict[str, object]
+# A piece of the report JSON.
+Result = dict[str, Any]
 
 
 def not_estimable(reason: str) -> Result:

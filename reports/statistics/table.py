@@ -82,10 +82,11 @@ class Table:
         """Arm x participant: how many ratings, and their sum."""
         shape = (len(self.arms), len(self.participants))
         key = self.cells.arm * shape[1] + self.cells.participant
-        return tuple(
+        n, total = (
             np.bincount(key, weight, minlength=shape[0] * shape[1]).astype(weight.dtype).reshape(shape)
             for weight in (self.cells.n, self.cells.total)
         )
+        return n, total
 
     def n_participants(self, *arms: str) -> int:
         """Participants with a rating in any of the arms."""
