@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
+from annotated_types import GroupedMetadata
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -29,9 +31,11 @@ from pydantic_core import PydanticCustomError
 from ratings.studyfile import defaults
 
 LONGEST_TEXT = 20_000
+LONGEST_LINE = 200
 MOST_POINTS = 11
-TICKS = ("take_part", "sensitive", "quotes", "training")
-OUTCOMES = ("completed", "declined", "screened_out", "quota_full", "withdrew", "safety_stop", "technical")
+
+Tick = Literal["take_part", "sensitive", "quotes", "training"]
+Outcome = Literal["completed", "declined", "screened_out", "quota_full", "withdrew", "safety_stop", "technical"]
 
 
 def fault(message: str, hint: str = "") -> PydanticCustomError:
@@ -99,33 +103,37 @@ def _and(words: Iterable[str]) -> str:
     return " and ".join(f"`{word}`" for word in words)
 
 
-def _word(pattern: str, meaning: str, longest: int) -> Any:
-    """A key: words that stand in addresses, forms and column names, so their letters are few."""
-    allowed = re.compile(pattern)
+@dataclass(frozen=True)
+class Word(GroupedMetadata):
+    """A key: it stands in addresses, forms and column names, so its letters are few."""
 
-    def check(value: Any) -> str:
+    pattern: str
+    meaning: str
+    longest: int
+
+    def __iter__(self) -> Iterator[object]:
+        yield PlainValidator(self.check)
+        yield WithJsonSchema({"type": "string", "pattern": f"^{self.pattern}$", "maxLength": self.longest})
+
+    def check(self, value: Any) -> str:
         if not isinstance(value, str):
             raise not_text(value)
-        if not allowed.fullmatch(value):
-            raise fault(f"{value[:60]!r} is not possible here", meaning)
-        if len(value) > longest:
-            raise fault(f"this has {len(value)} characters, more than {longest}")
+        if len(value) > self.longest:
+            raise fault(f"this has {len(value)} characters, more than {self.longest}")
+        if not re.fullmatch(self.pattern, value):
+            raise fault(f"{value!r} is not possible here", self.meaning)
         return value
 
-    schema = {"type": "string", "pattern": f"^{pattern}$", "maxLength": longest}
-    return Annotated[str, PlainValidator(check), WithJsonSchema(schema)]
+
+def _check_own_text(value: Any) -> str:
+    return _plain_text(value, "the text")
 
 
-def _line(longest: int = 200) -> Any:
-    def check(value: Any) -> str:
-        text = _plain_text(value, "the text")
-        if len(text) > longest or "\n" in text:
-            raise fault(f"one line of at most {longest} characters is needed here")
-        return text
-
-    return Annotated[
-        str, PlainValidator(check), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": longest})
-    ]
+def _check_line(value: Any) -> str:
+    text = _plain_text(value, "the text")
+    if len(text) > LONGEST_LINE or "\n" in text:
+        raise fault(f"one line of at most {LONGEST_LINE} characters is needed here")
+    return text
 
 
 def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -141,19 +149,31 @@ _TEXT_SCHEMA = {
     ],
 }
 Text = Annotated[str | dict[str, str], PlainValidator(_check_text), WithJsonSchema(_TEXT_SCHEMA)]
-OneLine = _line()
-Slug = _word(r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens, as in `support-view`", 50)
-Locale = _word(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a language code such as `en`, `hi` or `pt-BR`", 20)
-ArmKey = _word(r"[A-Za-z][A-Za-z0-9_-]*", "letters, digits, hyphens and underscores, a letter first", 40)
-ItemKey = _word(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, hyphens, dots and underscores", 64)
-CriterionKey = _word(r"[a-z][a-z0-9_]*", "small letters, digits and underscores, as in `empathy_support`", 40)
-ModelKey = _word(r"[A-Za-z0-9][A-Za-z0-9._-]*", "the key of a registered model, as in `smollm2-135m`", 100)
-Code = _word(r"[A-Za-z0-9_-]+", "letters, digits, hyphens and underscores", 64)
-ReplyFile = _word(
-    r"[\w][\w .()-]*\.(csv|tsv|jsonl|ndjson)",
-    "the name of a .csv or .jsonl file that lies beside the study file, without folders",
-    120,
-)
+OwnText = Annotated[str, PlainValidator(_check_own_text), WithJsonSchema({"type": "string", "minLength": 1})]
+OneLine = Annotated[
+    str, PlainValidator(_check_line), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_LINE})
+]
+Slug = Annotated[
+    str, Word(r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens, as in `support-view`", 50)
+]
+Locale = Annotated[str, Word(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a language code such as `en`, `hi` or `pt-BR`", 20)]
+ArmKey = Annotated[str, Word(r"[A-Za-z][A-Za-z0-9_-]*", "letters, digits, hyphens and underscores, a letter first", 40)]
+ItemKey = Annotated[str, Word(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, hyphens, dots and underscores", 64)]
+CriterionKey = Annotated[
+    str, Word(r"[a-z][a-z0-9_]*", "small letters, digits and underscores, as in `empathy_support`", 40)
+]
+ModelKey = Annotated[
+    str, Word(r"[A-Za-z0-9][A-Za-z0-9._-]*", "the key of a registered model, as in `smollm2-135m`", 100)
+]
+Code = Annotated[str, Word(r"[A-Za-z0-9_-]+", "letters, digits, hyphens and underscores", 64)]
+ReplyFile = Annotated[
+    str,
+    Word(
+        r"[\w][\w .()-]*\.(csv|tsv|jsonl|ndjson)",
+        "the name of a .csv or .jsonl file that lies beside the study file, without folders",
+        120,
+    ),
+]
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
@@ -179,7 +199,7 @@ class Completion(Part):
 
     mode: Literal["personal", "fixed"] = "personal"
     """`personal`: a single-use code for each person. `fixed`: the codes that a panel has given you."""
-    codes: dict[Literal[OUTCOMES], Code] = {}  # type: ignore[valid-type]
+    codes: dict[Outcome, Code] = {}
     """With `fixed`: the panel's code for each outcome; `completed` is needed."""
 
     @model_validator(mode="after")
@@ -200,7 +220,7 @@ class Consent(Part):
     """About six lines that say everything important."""
     text: Text
     """The full information, as your ethics board has seen it."""
-    ticks: Annotated[tuple[Literal[TICKS], ...], AfterValidator(_unique)] = ("take_part",)  # type: ignore[valid-type]
+    ticks: Annotated[tuple[Tick, ...], AfterValidator(_unique)] = ("take_part",)
     """`take_part` always; `sensitive` (health may be touched) is required of everyone when listed; `quotes` and
     `training` are each person's free choice."""
 
@@ -212,7 +232,7 @@ class Consent(Part):
         return ticks
 
     @property
-    def required(self) -> tuple[str, ...]:
+    def required(self) -> tuple[Tick, ...]:
         return tuple(tick for tick in self.ticks if tick in ("take_part", "sensitive"))
 
     @property
@@ -295,7 +315,7 @@ class Arm(Part):
     """A plain word that says nothing about what is behind it: `linden`, `rowan`. Participants never see it."""
     model: ModelKey | None = None
     """The key of a registered model; left out when the replies come from a file."""
-    system: OneLine | Text | None = None
+    system: OwnText | None = None
     """The model's instruction. Never empty: a template's own one can name the model."""
     sampling: Sampling | None = None
     stop: tuple[Annotated[str, Field(strict=True, min_length=1, max_length=100)], ...] = Field((), max_length=8)
@@ -304,6 +324,13 @@ class Arm(Part):
     """Names that a reply must not tell, such as the model's or its maker's."""
     about: OneLine | None = None
     """A note for researchers: who or what wrote these replies. Never shown to participants."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_have_sampling(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("model") is not None and data.get("sampling") is None:
+            return {**data, "sampling": {}}
+        return data
 
 
 class Item(Part):
@@ -416,7 +443,7 @@ def _choice(value: Any) -> Any:
     return {"key": value, "label": value} if isinstance(value, str) else value
 
 
-_CHOICE_SCHEMA = {"anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/Choice"}]}
+ChoiceOrText = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)]
 
 
 class ExitQuestion(Part):
@@ -426,7 +453,9 @@ class ExitQuestion(Part):
     question: Text
     kind: Literal["choice", "choices", "text", "age_band"] = "choice"
     """`choice`: one of them. `choices`: any of them. `text`: free words. `age_band`: decades, never a birthday."""
-    choices: tuple[Annotated[Choice, BeforeValidator(_choice)], ...] = Field((), max_length=60)
+    choices: tuple[Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)], ...] = Field(
+        (), max_length=60
+    )
     optional: Flag = True
 
     @model_validator(mode="before")
