@@ -159,7 +159,7 @@ class _Reading:
         try:
             # The pattern of a file name is the schema's business; here it only must not lead elsewhere.
             content = self.load_reply(name) if isinstance(name, str) and pathlib.PurePath(name).name == name else None
-        except (OSError, ValueError):
+        except (OSError, ValueError, LookupError):
             content = None
         if content is None:
             if isinstance(name, str):
