@@ -38,10 +38,17 @@ def _definition(pk: int, print_of_it: str) -> StudyFile:
     return StudyFile.model_validate(definition)
 
 
+def check(source: bytes, name: str, read_reply: Callable[[str], bytes | None]) -> Loaded:
+    """Read a study file as this installation could run it. Raises StudyFileErrors with every fault."""
+    loaded = read(source, name, read_reply)
+    _refuse_unknown_models(loaded, name)
+    return loaded
+
+
 def load(
     source: bytes,
     name: str,
-    read_reply: Callable[[str], bytes],
+    read_reply: Callable[[str], bytes | None],
     owner: User,
     publish_it: bool = False,
     acknowledged: str = "",
@@ -52,8 +59,7 @@ def load(
     `read_reply` gives the bytes of a file beside it. Raises StudyFileErrors with every fault, or Refused; nothing is
     then stored.
     """
-    loaded = read(source, name, read_reply)
-    _refuse_unknown_models(loaded, name)
+    loaded = check(source, name, read_reply)
     with transaction.atomic():
         study = _study(loaded, name, owner)
         version = _keep(study, loaded)
