@@ -277,6 +277,8 @@ def _known_key(path: Path) -> str:
         if isinstance(step, str):
             part = _part_of(part.model_fields[step].annotation)
     name = str(path[-1])
+    if " " in name:
+        return 'a text with a comma in it needs "quotes" between { }'
     hint = nearest(name, part.model_fields)
     if hint.startswith("did you mean"):
         return hint
