@@ -88,27 +88,25 @@ class PooledMean:
 def pooled_mean(table: Table, weights: Mapping[str, int]) -> PooledMean:
     """The sum of weight times mean over the arms named: `{"a": -1, "b": 1}` is the difference b minus a."""
     arms = list(weights)
-    codes = [table.code(arm) for arm in arms]
     fewest_participants = min(table.n_participants(arm) for arm in arms)
     fewest_items = min(table.n_items(arm) for arm in arms)
     if not fewest_participants:
         return PooledMean(0.0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)
 
-    weight = np.zeros(len(table.arms))
-    weight[codes] = list(weights.values())
-    cells = table.cells
-    inside = np.isin(cells.arm, codes)
-    arm, participant, item = cells.arm[inside], cells.participant[inside], cells.item[inside]
-    n, total = table.n[arm], table.total[arm]
-    # Multiplied out by n, residuals of integer ratings are exact, so that what is zero is found to be zero.
-    influence = weight[arm] * (n * cells.total[inside] - total * cells.n[inside]) / n.astype(float) ** 2
-
+    influences, participants, items = [], [], []
+    for arm, weight in weights.items():
+        cells, n, total = table.cells_of(arm), table.n[table.code(arm)], table.total[table.code(arm)]
+        # Multiplied out by n, residuals of integer ratings are exact, so that what is zero is found to be zero.
+        influences.append(weight * (n * cells.total - total * cells.n) / float(n) ** 2)
+        participants.append(cells.participant)
+        items.append(cells.item)
+    influence, participant, item = map(np.concatenate, (influences, participants, items))
     n_participants, n_items = len(table.participants), len(table.items)
     pair = participant * n_items + item
-    levels = table.levels[table.counts[codes].sum(axis=0) > 0]
+    levels = table.levels[table.counts[[table.code(arm) for arm in arms]].sum(axis=0) > 0]
     return PooledMean(
-        estimate=float(sum(weights[arm] * mean(table, arm) for arm in arms)),
-        n_ratings=int(table.n[codes].sum()),
+        estimate=sum(weight * mean(table, arm) for arm, weight in weights.items()),
+        n_ratings=sum(int(table.n[table.code(arm)]) for arm in arms),
         n_participants=table.n_participants(*arms),
         n_items=table.n_items(*arms),
         variance_participants=_variance(group_sums(participant, n_participants, influence)),

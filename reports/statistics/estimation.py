@@ -39,7 +39,8 @@ def describe_arm(table: Table, arm: str, scale: tuple[int, int], items_are: str 
             }
         )
     naive = naive_t(table, arm)
-    participant_cr1 = pooled_mean(table, {arm: 1}).participant_cr1()
+    pooled = pooled_mean(table, {arm: 1})
+    participant_cr1 = pooled.participant_cr1()
     deff = design_effect(naive, participant_cr1)
     return (
         sizes
@@ -59,7 +60,7 @@ def describe_arm(table: Table, arm: str, scale: tuple[int, int], items_are: str 
             "intervals": {
                 "naive_t": naive,
                 "participant_cr1": participant_cr1,
-                "two_way": pooled_mean(table, {arm: 1}).two_way(),
+                "two_way": pooled.two_way(),
             },
         }
     )

@@ -27,7 +27,7 @@ def how_computed(of: Result, name: str) -> str:
         f"{_n(t_quantile(interval['df']))} × SE {_n(interval['se'])}, "
         f"that is {_n(interval['low'])} to {_n(interval['high'])}"
     )
-    return f"{formula}. {_STANDARD_ERRORS[name](of, interval)}"
+    return f"{formula}; {_STANDARD_ERRORS[name](of, interval)}"
 
 
 def how_design_effect(arm: Result) -> str:
@@ -35,8 +35,8 @@ def how_design_effect(arm: Result) -> str:
         return f"Not estimable: {arm['design_effect']['not_estimable']}."
     clustered, naive = (arm["intervals"][name]["se"] for name in ("participant_cr1", "naive_t"))
     return (
-        f"({_n(clustered)} / {_n(naive)})² = {_n(arm['design_effect'])}: the squared ratio of the participant-clustered "
-        f"to the naive standard error. The {arm['n_ratings']} ratings weigh as much as {_n(arm['effective_n'])} "
+        f"({_n(clustered)} / {_n(naive)})² = {_n(arm['design_effect'])}: the squared ratio of the clustered to the "
+        f"naive standard error. The {arm['n_ratings']} ratings weigh as much as {_n(arm['effective_n'])} "
         "independent ones."
     )
 

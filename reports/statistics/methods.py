@@ -17,7 +17,7 @@ DEFINITIONS = {
     "mean": "Sum of the arm's ratings over their number: pooled, so participants who gave more ratings weigh more.",
     "median, q1, q3": "Quantiles of type 7 (Hyndman and Fan 1996), R's default.",
     "naive_t": "mean ± t(n - 1) sd / √n. Takes all ratings for independent, which they are not; for contrast only.",
-    "participant_cr1": "Sandwich variance clustered on participants times G / (G - 1), t(G - 1) (Liang and Zeger 1986).",
+    "participant_cr1": "Sandwich variance by participants times G / (G - 1), t(G - 1) (Liang and Zeger 1986).",
     "two_way": "Sandwich variance by participants plus by items minus by their pairs, each times its own G / (G - 1); "
     "t(min(participants, items) - 1) (Cameron, Gelbach and Miller 2011). Where that is not positive the larger one-way "
     "variance stands in, marked `floored`.",

@@ -57,7 +57,7 @@ def _cautions(of: Result, items_are: str) -> list[str]:
         )
     if of["n_participants"] < FEW:
         cautions.append(f"Fewer than {FEW} participants: the intervals are unreliable.")
-    if of["intervals"]["two_way"].get("floored"):
+    if of["headline"] == "two_way" and of["intervals"]["two_way"].get("floored"):
         cautions.append("The two-way variance was not positive; the larger one-way variance stands in.")
     return cautions
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Above this many slots a count array costs more memory than sorting the keys that occur.
 DENSE_SLOTS = 1 << 22
@@ -51,7 +52,7 @@ class Table:
     missing: np.ndarray
 
     @classmethod
-    def from_columns(cls, participant: Iterable, item: Iterable, arm: Iterable, rating: Sequence, **labels) -> Table:
+    def from_columns(cls, participant: Iterable, item: Iterable, arm: Iterable, rating: ArrayLike, **labels) -> Table:
         """One criterion's table from four columns of equal length; a rating of None or NaN is missing."""
         arm = list(arm)
         tables = tables_from_columns(participant, item, arm, [""] * len(arm), rating, **labels)
@@ -88,20 +89,31 @@ class Table:
         )
         return n, total
 
+    @cached_property
+    def by_item(self) -> np.ndarray:
+        """Arm x item: how many ratings."""
+        shape = (len(self.arms), len(self.items))
+        key = self.cells.arm * shape[1] + self.cells.item
+        return np.bincount(key, self.cells.n, minlength=shape[0] * shape[1]).astype(np.int64).reshape(shape)
+
     def n_participants(self, *arms: str) -> int:
         """Participants with a rating in any of the arms."""
-        return self._distinct(self.cells.participant, arms)
+        return self._distinct(self.by_participant[0], arms)
 
     def n_items(self, *arms: str) -> int:
-        return self._distinct(self.cells.item, arms)
+        return self._distinct(self.by_item, arms)
 
-    def _distinct(self, codes: np.ndarray, arms: Sequence[str]) -> int:
-        inside = np.isin(self.cells.arm, [self.code(arm) for arm in arms])
-        return int(np.count_nonzero(np.bincount(codes[inside])))
+    def cells_of(self, arm: str) -> Cells:
+        here = slice(*np.searchsorted(self.cells.arm, (self.code(arm), self.code(arm) + 1)))
+        cells = self.cells
+        return Cells(cells.arm[here], cells.participant[here], cells.item[here], cells.n[here], cells.total[here])
+
+    def _distinct(self, counts: np.ndarray, arms: Sequence[str]) -> int:
+        return int(np.count_nonzero(counts[[self.code(arm) for arm in arms]].any(axis=0)))
 
 
 def tables_from_columns(
-    participant: Iterable, item: Iterable, arm: Iterable, criterion: Iterable, rating: Sequence, *, arms: Iterable = ()
+    participant: Iterable, item: Iterable, arm: Iterable, criterion: Iterable, rating: ArrayLike, *, arms: Iterable = ()
 ) -> dict[str, Table]:
     """A table for each criterion of a long list of ratings. `arms` names arms that must appear even when unrated."""
     columns = [_codes(column) for column in (criterion, participant, item)]
@@ -117,7 +129,7 @@ def tables_from_codes(
     participant: np.ndarray,
     item: np.ndarray,
     arm: np.ndarray,
-    rating: Sequence,
+    rating: ArrayLike,
     criteria: Sequence[str],
     participants: Sequence[str],
     items: Sequence[str],
