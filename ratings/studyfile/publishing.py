@@ -255,13 +255,16 @@ def _setup(arm: Any) -> Setup | None:
 
 def _order_replies(version: StudyVersion, definition: StudyFile) -> None:
     """Queue a reply for every cell. What another version already had made with the same setup is taken from there."""
-    prompts = {
-        item.key: text_in(item.prompt, definition.default_locale, definition.default_locale)
-        for item in definition.shown_items
-    }
-    items = version.items.filter(key__in=prompts)
+    language = definition.default_locale
+    prompts = {item.key: text_in(item.prompt, language, language) for item in definition.shown_items}
+    masks = {arm.key: arm.mask for arm in definition.arms}
+    arms = list(version.arms.select_related("setup__chat_model"))
     StoredReply.objects.bulk_create(
-        StoredReply(item=item, arm=arm, conversation=conversations.stored(arm.setup, prompts[item.key], seed=version.seed))
-        for item in items
-        for arm in version.arms.select_related("setup__chat_model")
+        StoredReply(
+            item=item,
+            arm=arm,
+            conversation=conversations.stored(arm.setup, prompts[item.key], seed=version.seed, mask=masks[arm.key]),
+        )
+        for item in version.items.filter(key__in=prompts)
+        for arm in arms
     )
