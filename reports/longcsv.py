@@ -26,6 +26,9 @@ from .statistics.table import Table, tables_from_codes
 COLUMNS = ("participant_id", "item_id", "arm", "criterion", "rating")
 DELIMITERS = ",;\t"
 MOST_FAULTS = 50
+# A file beyond these has its columns mixed up: every pair of arms would be compared, every point of the scale counted.
+MOST_VALUES = {"arm": 50, "criterion": 100}
+MOST_POINTS = 1001
 # Rows read at a time: few enough to stay in the processor's cache.
 BATCH = 500
 
@@ -82,7 +85,9 @@ def report_from_csv(source: str | Path | IO[bytes], scale: tuple[int, int], item
 def read_long_csv(source: str | Path | IO[bytes], scale: tuple[int, int]) -> LongTable:
     """Read the ratings, or raise `LongCsvError` with every fault."""
     if scale[0] >= scale[1]:
-        raise LongCsvError([f"a scale from {scale[0]} to {scale[1]} has no points between its ends"])
+        raise LongCsvError([f"the scale {scale[0]} to {scale[1]} must rise"])
+    if scale[1] - scale[0] >= MOST_POINTS:
+        raise LongCsvError([f"the scale {scale[0]} to {scale[1]} has more than {MOST_POINTS} points"])
     if not isinstance(source, str | Path):
         name = str(getattr(source, "name", None) or "the file")
         return _read(source if source.seekable() else io.BytesIO(source.read()), name, scale)
@@ -174,6 +179,11 @@ class _Reader:
             batches.append(self._batch(batch, len(header), places))
         if not self.total and not sum(len(batch[-1]) for batch in batches):
             self._fault(line, "there are no ratings below the header")
+        for labels in self.labels:
+            if (n := len(labels.places)) > (most := MOST_VALUES.get(labels.column, n)):
+                self._fault(
+                    line, f"the column {labels.column} has {n} different values, at most {most} can be reported"
+                )
         self._refuse_if_faulty()
         *codes, ratings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         return LongTable(

@@ -215,8 +215,13 @@ class TestWhatIsRefused:
         with pytest.raises(LongCsvError, match="cannot be read"):
             read_long_csv(tmp_path, (1, 10))
 
-    @pytest.mark.parametrize("scale", [(10, 1), (5, 5)])
-    def test_a_scale_without_points(self, faults, scale):
+    def test_a_column_that_cannot_be_arms(self, faults):
+        assert faults(HEADER + "".join(f"p1,i1,{k},empathy,7\n" for k in range(51))) == [
+            "ratings.csv:1: the column arm has 51 different values, at most 50 can be reported"
+        ]
+
+    @pytest.mark.parametrize("scale", [(10, 1), (5, 5), (0, 10**9)])
+    def test_a_scale_that_is_none(self, faults, scale):
         assert "scale" in faults(HEADER + ROWS, scale)[0]
 
     @given(st.binary(max_size=300))

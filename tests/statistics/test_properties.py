@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.statistics.clustered import pooled_mean
 from reports.statistics.estimation import describe_arm, quantile
 from reports.statistics.summary import summarise
 from reports.statistics.table import Table, tables_from_columns
@@ -121,34 +122,46 @@ def test_doubling_every_rating_doubles_counts_and_leaves_the_clustered_mean(rows
             assert one_way[0] == pytest.approx(one_way[1])
 
 
-@given(st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(ITEMS), st.integers(1, 10)), max_size=30))
-@settings(max_examples=200)
-def test_clustered_variances_equal_a_slow_exact_computation(ratings):
-    ratings = [("p1", "i1", 5), ("p2", "i2", 6), *ratings]
-    n = len(ratings)
-    mean = Fraction(sum(row[2] for row in ratings), n)
+def exact_variances(ratings, weights):
+    """Fractions, row by row: by participants, by items, and by their pairs."""
+    influences = []
+    for arm, weight in weights.items():
+        values = [row[3] for row in ratings if row[2] == arm]
+        mean = Fraction(sum(values), len(values))
+        influences += [(row[0], row[1], weight * (row[3] - mean) / len(values)) for row in ratings if row[2] == arm]
 
     def variance(key):
         sums = {}
-        for row in ratings:
-            sums[key(row)] = sums.get(key(row), 0) + (row[2] - mean) / n
+        for row in influences:
+            sums[key(row)] = sums.get(key(row), 0) + row[2]
         return sum(s * s for s in sums.values()) * Fraction(len(sums), len(sums) - 1)
 
-    people, items, pairs = variance(lambda r: r[0]), variance(lambda r: r[1]), variance(lambda r: r[:2])
-    two_way = people + items - pairs
-    rows = [(person, item, "a", "x", value) for person, item, value in ratings]
-    intervals = report(rows)["criteria"]["x"]["arms"]["a"]["intervals"]
+    return variance(lambda row: row[0]), variance(lambda row: row[1]), variance(lambda row: row[:2])
 
+
+# Two participants and two items in each arm at least, so that there is something to estimate.
+CORNERS = [("p1", "i1", "a", 5), ("p2", "i2", "a", 6), ("p1", "i1", "b", 7), ("p3", "i2", "b", 4)]
+
+
+@given(st.lists(st.tuples(*map(st.sampled_from, (PEOPLE, ITEMS, ARMS)), st.integers(1, 10)), max_size=30))
+@settings(max_examples=200)
+@pytest.mark.parametrize("weights", [{"a": 1}, {"a": -1, "b": 1}])
+def test_clustered_variances_equal_a_slow_exact_computation(weights, ratings):
+    ratings = [*CORNERS, *ratings]
+    people, items, pairs = exact_variances(ratings, weights)
+    two_way = people + items - pairs
+    pooled = pooled_mean(Table.from_columns(*zip(*ratings, strict=True)), weights)
+
+    one_way_interval, interval = pooled.participant_cr1(), pooled.two_way()
     if people:
-        assert intervals["participant_cr1"]["se"] == pytest.approx(sqrt(people), rel=1e-12)
+        assert one_way_interval["se"] == pytest.approx(sqrt(people), rel=1e-12)
     else:
-        assert "not_estimable" in intervals["participant_cr1"]
+        assert "not_estimable" in one_way_interval
     if two_way > 0 or max(people, items):
-        assert intervals["two_way"]["floored"] == (two_way <= 0)
-        expected = two_way if two_way > 0 else max(people, items)
-        assert intervals["two_way"]["se"] == pytest.approx(sqrt(expected), rel=1e-6)
+        assert interval["floored"] == (two_way <= 0)
+        assert interval["se"] == pytest.approx(sqrt(two_way if two_way > 0 else max(people, items)), rel=1e-9)
     else:
-        assert "not_estimable" in intervals["two_way"]
+        assert "not_estimable" in interval
 
 
 @given(st.lists(st.integers(1, 10), min_size=1, max_size=60), st.sampled_from([0.25, 0.5, 0.75]))

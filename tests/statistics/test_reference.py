@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reports.longcsv import report_from_csv
 from reports.statistics.comparison import compare, hedges_j, participant_means, welch_difference
 from reports.statistics.estimation import describe_arm
 from reports.statistics.table import tables_from_columns
@@ -131,6 +132,18 @@ class TestContrasts:
         interval, test = welch_difference(*(m[~np.isnan(m)] for m in means), spread=1.0)
         got = [interval["estimate"], interval["df"], interval["low"], interval["high"], test["t"], test["p"]]
         assert got == near([expected[key] for key in ("diff", "df", "lo", "hi", "t", "p")])
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_report_of_a_file_has_the_same_numbers(name):
+    tables, reference = study(name)
+    report = report_from_csv(REFERENCE / f"{name}.csv", reference["scale"])
+
+    for criterion, arms in reference["summary"].items():
+        assert report["criteria"][criterion]["arms"] == {
+            arm: describe_arm(tables[criterion], arm, reference["scale"]) for arm in arms
+        }
+    assert json.dumps(report, allow_nan=False)
 
 
 def test_the_exact_small_sample_factor():
