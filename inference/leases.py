@@ -6,6 +6,8 @@ or repeat its messages.
 """
 
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, Self
 
 from django.db import models
@@ -59,13 +61,23 @@ class LeasedQuerySet(models.QuerySet):
     def renew(self, pk: int, attempt: int) -> bool:
         return bool(self.held(pk, attempt).update(lease_until=timezone.now() + LEASE))
 
+    def renew_all(self, attempts: dict[int, int]) -> set[int]:
+        """Renew several leases at once, given as {pk: attempt}; the rows that are still ours."""
+        if not attempts:
+            return set()
+        held = reduce(or_, (Q(pk=pk, attempts=attempt) for pk, attempt in attempts.items()))
+        ours = self.filter(held, state=LeaseState.RUNNING)
+        ours.update(lease_until=timezone.now() + LEASE)
+        return set(ours.values_list("pk", flat=True))
+
     def finish(self, pk: int, attempt: int, state: str, **fields: Any) -> bool:
         """Close the row with its result; False when the attempt is no longer ours (and then nothing is changed)."""
         return bool(self.held(pk, attempt).update(state=state, finished_at=timezone.now(), lease_until=None, **fields))
 
-    def give_back(self, pk: int, attempt: int, not_before: Any = None) -> bool:
+    def give_back(self, pk: int, attempt: int, not_before: Any = None, **fields: Any) -> bool:
         """Let go of a row, so that it is tried again (from `not_before` on)."""
-        return bool(self.held(pk, attempt).update(state=LeaseState.QUEUED, lease_until=None, not_before=not_before))
+        released = {"state": LeaseState.QUEUED, "lease_until": None, "not_before": not_before}
+        return bool(self.held(pk, attempt).update(**released, **fields))
 
 
 class Leased(models.Model):

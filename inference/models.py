@@ -35,6 +35,11 @@ class ChatModel(models.Model):
     def __str__(self) -> str:
         return self.key
 
+    @property
+    def engine_name(self) -> str:
+        """Models that differ in their adapter only are served by one engine, which goes by this name."""
+        return f"{self.engine}:{self.key if self.engine == self.Engine.SCRIPTED else self.base}"
+
 
 class SetupManager(models.Manager):
     def of(self, chat_model: ChatModel, system: str, sampling: dict, stops: list[str]) -> "Setup":
@@ -87,7 +92,8 @@ class Conversation(models.Model):
 
     @property
     def exchanges_done(self) -> int:
-        return self.turns.filter(role=Turn.Role.ASSISTANT, state=LeaseState.DONE).count()
+        """Answered messages. What the program says first, at index 0, answers nobody."""
+        return self.turns.replies().filter(state=LeaseState.DONE, index__gt=0).count()
 
     def open_turn(self) -> "Turn | None":
         """The reply that is being waited for."""
@@ -124,6 +130,10 @@ class Turn(Leased):
     released = SealedTextField(null=True)
     finish_reason = models.CharField(max_length=20, blank=True)
     failure = models.CharField(max_length=30, blank=True)
+    # After so many attempts it has failed, until somebody asks for it again.
+    attempts_allowed = models.PositiveIntegerField(default=3)
+    # The participant asked again after it had failed, which they may do once.
+    asked_again = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = TurnQuerySet.as_manager()

@@ -1,0 +1,297 @@
+"""One try at a reply: claim the turn, ask the engine, let out what may be shown, and finish it once.
+
+The turn's row decides who may answer. Whoever lost it, by stalling or by being stopped, changes nothing any more.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from inference import capacity
+from inference.engines.base import Engine, Failure, Final, GenRequest, Message, Sampling, Token
+from inference.leases import RENEW_EVERY, LeaseState
+from inference.live import live
+from inference.models import Attempt, Turn
+from inference.release import Mask, Release
+
+log = logging.getLogger(__name__)
+
+# After a hung engine was told to stop, the turn is taken from it this much later.
+GRACE = 3.0
+
+
+def answer(turn_pk: int, worker: str, engine: Engine) -> None:
+    """Try to answer a turn. Safe to call twice or never: the row says who may, and how often."""
+    if work := claim(turn_pk, worker, engine):
+        with keeper.holding(work):
+            work.run()
+
+
+def refuse(turn_pk: int, worker: str, failure: Failure) -> None:
+    """Fail a turn that no engine here can take."""
+    if work := claim(turn_pk, worker, None):
+        work.fail(failure)
+
+
+def claim(turn_pk: int, worker: str, engine: Engine | None) -> "Work | None":
+    turn = Turn.objects.select_related("conversation__setup__chat_model").filter(pk=turn_pk).first()
+    if turn is None or (attempt := Turn.objects.claim(turn_pk, worker)) is None:
+        return None
+    if attempt > 1 and turn.attempts == attempt - 1 and not turn.tries.filter(number=turn.attempts).exists():
+        # Its worker was killed or has stalled: this is all that is known of that try.
+        _record(turn, turn.attempts, turn.worker, turn.claimed_at, outcome="lost")
+    work = Work(turn, attempt, worker, engine)
+    if attempt > turn.attempts_allowed:
+        work.fail(Failure("engine", "Every worker that tried this turn was lost."))
+        return None
+    return work
+
+
+class Work:
+    """One attempt, while it lasts."""
+
+    def __init__(self, turn: Turn, attempt: int, worker: str, engine: Engine | None):
+        self.turn, self.attempt, self.worker, self.engine = turn, attempt, worker, engine
+        self.setup, self.policy = turn.conversation.setup, turn.conversation.policy
+        self.claimed_at, self._claimed = timezone.now(), time.monotonic()
+        # An empty reply is tried once more with the next seed; every other retry repeats the draw.
+        self.emptied = turn.tries.filter(outcome="empty").count()
+        self.seed = turn.seed + self.emptied
+        self.first_token_at: Any = None
+        self._releases: list[tuple[float, int]] = []
+        self._shown: list[str] = []
+        self.is_closed = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.turn.code}-{self.attempt}"
+
+    @property
+    def age(self) -> float:
+        """Seconds since the claim."""
+        return time.monotonic() - self._claimed
+
+    def run(self) -> None:
+        if not self.turn.background:
+            live.begin(self.turn.code, self.attempt)
+        try:
+            self._follow()
+        except Exception:
+            self.fail(Failure("engine", "A fault in the worker."))
+            raise
+
+    def fail(self, failure: Failure) -> None:
+        """Give the turn back for another try, or close it as failed when no more are due."""
+        again = (
+            failure.retryable
+            and self.attempt < self.turn.attempts_allowed
+            and not (failure.kind == "empty" and self.emptied)
+        )
+        log.warning("Turn %s, attempt %s: %s: %s", self.turn.pk, self.attempt, failure.kind, failure.message)
+        self.is_closed = True
+        with transaction.atomic():
+            if again:
+                held = Turn.objects.give_back(self.turn.pk, self.attempt, not_before=self._next_try(failure))
+            else:
+                held = Turn.objects.finish(self.turn.pk, self.attempt, LeaseState.FAILED, failure=failure.kind)
+            self._record(failure.kind, prompt_ids=failure.prompt_ids, output_ids=failure.output_ids)
+        if held and not again and not self.turn.background:
+            live.append(self.turn.code, self.attempt, "error", "")
+
+    def stop(self) -> None:
+        """Let go of the turn because this process ends; that is nobody's failure, so it costs no attempt."""
+        self.is_closed = True
+        with transaction.atomic():
+            Turn.objects.give_back(self.turn.pk, self.attempt, attempts_allowed=F("attempts_allowed") + 1)
+            self._record("stopped")
+        self.cancel()
+
+    def cancel(self) -> None:
+        if self.engine:
+            self.engine.cancel(self.key)
+
+    def _follow(self) -> None:
+        release = Release(self.policy["release"], Mask([*self.setup.chat_model.names, *self.policy["mask"]]))
+        for event in self.engine.submit(self._request()):
+            if isinstance(event, Token):
+                if self.first_token_at is None:
+                    self.first_token_at = timezone.now()
+                self._show(release.feed(event.text))
+            elif isinstance(event, Failure):
+                self.fail(event)
+            elif event.finish_reason == "cancelled":
+                # Nobody but us cancels: the first token was late, or the turn is not ours any more.
+                self.fail(Failure("deadline", "The first word did not come in time."))
+            elif not event.text.strip():
+                self.fail(Failure("empty", "The reply is empty.", None, event.prompt_ids, event.output_ids))
+            else:
+                self._show(release.finish())
+                self._finish(event)
+
+    def _request(self) -> GenRequest:
+        earlier = self.turn.conversation.turns.filter(index__lt=self.turn.index).order_by("index")
+        messages: list[Message] = [{"role": "system", "content": self.setup.system}]
+        messages += [{"role": turn.role, "content": turn.text} for turn in earlier]
+        return GenRequest(
+            key=self.key,
+            messages=messages,
+            sampling=Sampling(**self.setup.sampling),
+            stop=tuple(self.setup.stops),
+            seed=self.seed,
+            adapter=self.setup.chat_model.key if self.setup.chat_model.adapter else None,
+            deadline=self._claimed + self.policy["turn_s"],
+            conversation=self.turn.conversation.code,
+        )
+
+    def _show(self, pieces: list[str]) -> None:
+        for piece in pieces:
+            self._shown.append(piece)
+            self._releases.append((round(self.age, 3), len(piece)))
+            if not self.turn.background:
+                live.append(self.turn.code, self.attempt, "token", piece)
+
+    def _finish(self, final: Final) -> None:
+        released = "".join(self._shown).strip()
+        self.is_closed = True
+        with transaction.atomic():
+            held = Turn.objects.finish(
+                self.turn.pk,
+                self.attempt,
+                LeaseState.DONE,
+                text=final.text,
+                released=released,
+                finish_reason=final.finish_reason,
+                failure="",
+            )
+            self._record(
+                "done" if held else "lost",
+                prompt_ids=final.prompt_ids,
+                output_ids=final.output_ids,
+                batch_size=final.batch_size,
+                batch_mean=round(final.batch_mean, 2),
+                cached_tokens=final.cached_tokens,
+                seconds={"started": final.timings.started, "first_token": final.timings.first_token, "total": self.age},
+                server=final.details,
+            )
+        if held:
+            capacity.note(self.setup.chat_model.engine_name, len(final.output_ids), self.age, final.batch_mean)
+            if not self.turn.background:
+                live.append(self.turn.code, self.attempt, "final", released)
+
+    def _record(
+        self, outcome: str, prompt_ids: tuple[int, ...] = (), output_ids: tuple[int, ...] = (), **more: Any
+    ) -> None:
+        model = self.setup.chat_model
+        provenance = {
+            "model": model.key,
+            "hashes": model.hashes,
+            "setup": self.setup.digest,
+            "sampling": self.setup.sampling,
+            "stops": self.setup.stops,
+            "engine": self.engine.describe() if self.engine else None,
+            "queued_s": round((self.claimed_at - self.turn.created_at).total_seconds(), 3),
+            "releases": self._releases,
+            "tokens": len(output_ids),
+            **more,
+        }
+        _record(
+            self.turn,
+            self.attempt,
+            self.worker,
+            self.claimed_at,
+            outcome=outcome,
+            seed=self.seed,
+            first_token_at=self.first_token_at,
+            finished_at=timezone.now(),
+            prompt_ids=list(prompt_ids),
+            output_ids=list(output_ids),
+            provenance=provenance,
+        )
+
+    def _next_try(self, failure: Failure) -> Any:
+        if failure.kind == "empty":
+            return None
+        return timezone.now() + timedelta(seconds=failure.retry_after or 2.0 ** (self.attempt - 1))
+
+
+def _record(turn: Turn, number: int, worker: str, claimed_at: Any, outcome: str, **fields: Any) -> None:
+    """Write an attempt down, once: a late worker does not write over what has been recorded of it."""
+    if not Turn.objects.filter(pk=turn.pk).exists():
+        return  # the participant left meanwhile and had everything deleted
+    fields.setdefault("seed", turn.seed)
+    Attempt.objects.bulk_create(
+        [Attempt(turn=turn, number=number, worker=worker, claimed_at=claimed_at, outcome=outcome, **fields)],
+        ignore_conflicts=True,
+    )
+
+
+class Keeper:
+    """Renews the leases of everything this process works on, in one statement, from a thread of its own.
+
+    The thread lives while there is something to keep.
+    """
+
+    def __init__(self):
+        self._works: set[Work] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._idle = threading.Event()
+
+    @contextmanager
+    def holding(self, work: Work) -> Iterator[None]:
+        with self._lock:
+            self._works.add(work)
+            if self._thread is None:
+                self._idle.clear()
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._works.discard(work)
+                if not self._works:
+                    self._idle.set()
+
+    def works_of(self, worker: str) -> list[Work]:
+        with self._lock:
+            return [work for work in self._works if work.worker == worker]
+
+    def _run(self) -> None:
+        while True:
+            self._idle.wait(RENEW_EVERY)
+            with self._lock:
+                works = list(self._works)
+                if not works:
+                    self._thread = None
+                    break
+                self._idle.clear()
+            try:
+                self.renew(works)
+            except DatabaseError:
+                log.exception("Leases could not be renewed; trying again.")
+        connection.close()
+
+    def renew(self, works: list[Work]) -> None:
+        works = [work for work in works if not work.is_closed]
+        for work in works:
+            late = work.first_token_at is None and work.age > work.policy["first_token_s"]
+            if late:
+                work.cancel()
+            if work.age > (work.policy["first_token_s"] if late else work.policy["turn_s"]) + GRACE:
+                work.fail(Failure("deadline", "The engine gave no sign of life."))
+        kept = Turn.objects.renew_all({work.turn.pk: work.attempt for work in works})
+        for work in works:
+            if work.turn.pk not in kept:
+                work.cancel()
+
+
+keeper = Keeper()

@@ -1,0 +1,126 @@
+"""How fast a model answers on this machine, and so how many people may chat with it at once.
+
+Measured when the model has been loaded, corrected by every reply made since. What people are told about waiting comes
+from here.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+
+from inference.engines.base import Engine, Final, GenRequest, Sampling
+
+# A chat is no chat any more when its replies take longer.
+REPLY_WITHIN = 15.0  # seconds
+# People read and type for at least as long as they wait, so no more than half of them wait at the same time.
+CHATTERS_PER_REPLY = 2
+# Until replies have been seen, they are taken to be as long as they may usually get.
+USUAL_TOKENS = 160
+
+
+@dataclass
+class Pace:
+    """What one token costs with one row in the batch, what each further row adds, and how long prompts take."""
+
+    alone: float
+    per_row: float
+    prompt: float
+    rows: int  # the most the engine makes at once
+    _tokens: deque[int] = field(default_factory=lambda: deque(maxlen=60))
+    _factors: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+
+    def note(self, tokens: int, seconds: float, rows: float) -> None:
+        """Learn from a finished reply: the machine may be busier, or quieter, than when it was measured."""
+        if tokens > 8:
+            self._tokens.append(tokens)
+            self._factors.append(seconds / (self.prompt + tokens * self._step(rows)))
+
+    def reply_seconds(self, rows: float) -> float:
+        """How long a long reply takes while so many are made."""
+        factor = median(self._factors) if len(self._factors) >= 3 else 1.0
+        return factor * (self.prompt + self._long() * self._step(rows))
+
+    def replies_in_time(self) -> int:
+        """How many replies can be made at once so that each is there within REPLY_WITHIN; never less than one."""
+        in_time = (rows for rows in range(self.rows, 1, -1) if self.reply_seconds(rows) <= REPLY_WITHIN)
+        return next(in_time, 1)
+
+    def _step(self, rows: float) -> float:
+        return self.alone + self.per_row * (rows - 1)
+
+    def _long(self) -> float:
+        return quantiles(self._tokens, n=5)[-1] if len(self._tokens) >= 5 else USUAL_TOKENS
+
+
+_paces: dict[str, Pace] = {}
+_lock = threading.Lock()
+
+
+def measure(key: str, engine: Engine) -> Pace:
+    """Time a few short replies, alone and together, and remember the result for this model."""
+    _time(engine, rows=1, tokens=4)  # the first run pays for what is made on demand
+    rows = max(2, min(4, engine.capacity()))
+    alone, prompt = _time(engine, rows=1, tokens=24)
+    together, _ = _time(engine, rows=rows, tokens=24)
+    pace = Pace(alone, max(0.0, (together - alone) / (rows - 1)), prompt, engine.capacity())
+    remember(key, pace)
+    return pace
+
+
+def remember(key: str, pace: Pace) -> None:
+    with _lock:
+        _paces[key] = pace
+
+
+def note(key: str, tokens: int, seconds: float, rows: float) -> None:
+    with _lock:
+        if pace := _paces.get(key):
+            pace.note(tokens, seconds, rows)
+
+
+def chat_places(keys: set[str]) -> int | None:
+    """How many people may chat at once with models of which any may answer; None while none has been measured."""
+    with _lock:
+        places = [CHATTERS_PER_REPLY * _paces[key].replies_in_time() for key in keys if key in _paces]
+    return min(places, default=None)
+
+
+def wait_seconds(key: str, ahead: int, running: int) -> int | None:
+    """About how long until a reply begins that has so many before it in the queue; None when nobody knows."""
+    with _lock:
+        pace = _paces.get(key)
+        if pace is None:
+            return None
+        before = ahead + 1 - (pace.rows - running)
+        if before <= 0:
+            return 0
+        return math.ceil(before / pace.rows * pace.reply_seconds(pace.rows) / 5) * 5
+
+
+def _time(engine: Engine, rows: int, tokens: int) -> tuple[float, float]:
+    """Seconds per token in the slowest of so many rows, and until its first token."""
+
+    def one(row: int) -> tuple[float, float]:
+        request = GenRequest(
+            key=f"measure-{rows}-{tokens}-{row}",
+            messages=[
+                {"role": "system", "content": "You tell stories."},
+                {"role": "user", "content": "Tell me a long story about a lighthouse, a storm and an old dog."},
+            ],
+            sampling=Sampling(max_new_tokens=tokens),
+            seed=row,
+            deadline=time.monotonic() + 120,
+        )
+        *_, last = engine.submit(request)
+        if not isinstance(last, Final):
+            raise RuntimeError(f"The model was tried and gave no reply: {last.message}")
+        timings = last.timings
+        return (timings.total - timings.first_token) / max(1, len(last.output_ids) - 1), timings.first_token
+
+    with ThreadPoolExecutor(rows) as threads:
+        steps, firsts = zip(*threads.map(one, range(rows)), strict=True)
+    return max(steps), max(firsts)

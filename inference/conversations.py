@@ -1,0 +1,163 @@
+"""Dialogues and their turns: begun, continued, and stored. Nothing else writes turns, save whoever answers them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from inference import dispatch
+from inference.canonical import digest
+from inference.leases import LeaseState
+from inference.live import live
+from inference.models import Conversation, Setup, Turn, TurnQuerySet
+
+# What holds for a conversation that says nothing else. A conversation keeps the policy it was opened with.
+POLICY: dict[str, Any] = {
+    "max_attempts": 3,
+    "first_token_s": 60,
+    "turn_s": 180,
+    "release": "sentence",
+    "exchanges": {"min": 3, "max": 8},
+    "mask": [],  # names that no reply may tell, beside the model's own
+}
+
+
+class CannotSay(Exception):
+    """A message that is not taken now. The person keeps what they wrote."""
+
+
+class ReplyUnderWay(CannotSay):
+    """The reply before is still being made."""
+
+
+class ReplyFailed(CannotSay):
+    """The reply before could not be made: the conversation goes no further."""
+
+
+class ConversationFull(CannotSay):
+    """As many messages as the study wants have been answered."""
+
+
+class OutOfStep(CannotSay):
+    """The message was written on a page that is older than the conversation."""
+
+
+def open_live(
+    setup: Setup, seed: int, policy: Mapping[str, Any] | None = None, opening: str | None = None
+) -> Conversation:
+    """A conversation that a participant writes in. `opening` is what the program says first."""
+    with transaction.atomic():
+        conversation = Conversation.objects.create(
+            kind=Conversation.Kind.LIVE, setup=setup, seed=seed, policy=POLICY | dict(policy or {})
+        )
+        if opening:
+            _done(conversation, 0, Turn.Role.ASSISTANT, opening).save()
+    return conversation
+
+
+@transaction.atomic
+def say(conversation: Conversation, text: str, index: int) -> Turn:
+    """Store a participant's message and order its reply, which is returned.
+
+    `index` is the place the participant saw as the next one. The same message sent twice is stored once.
+    """
+    # Two tabs take turns.
+    conversation = Conversation.objects.select_for_update().get(pk=conversation.pk)
+    turns = list(conversation.turns.order_by("index"))
+    if index + 1 < len(turns) and turns[index].role == Turn.Role.USER and turns[index].text == text:
+        return turns[index + 1]
+    last = turns[-1] if turns else None
+    if last and last.is_open:
+        raise ReplyUnderWay
+    if last and last.state != LeaseState.DONE:
+        raise ReplyFailed
+    if index != len(turns):
+        raise OutOfStep
+    if conversation.exchanges_done >= conversation.policy["exchanges"]["max"]:
+        raise ConversationFull
+    _done(conversation, index, Turn.Role.USER, text).save()
+    reply = _queued(conversation, index + 1)
+    reply.save()
+    dispatch.wake()
+    return reply
+
+
+def ask_again(reply: Turn) -> bool:
+    """A participant's one further try at a reply that failed. False when it was used up, or is not needed."""
+    live.forget(reply.code)
+    return bool(_requeue(Turn.objects.filter(pk=reply.pk, asked_again=False), asked_again=True))
+
+
+def retry_failed(replies: TurnQuerySet) -> int:
+    """Try failed replies again because a researcher or operator wants it; how many."""
+    return _requeue(replies)
+
+
+@transaction.atomic
+def stored(setup: Setup, prompt: str, seed: int, mask: Iterable[str] = ()) -> Conversation:
+    """The conversation in which this setup answers this prompt: made once, in the background, whoever asks for it."""
+    content: dict[str, Any] = {"setup": setup.digest, "prompt": prompt}
+    policy = POLICY | {"release": "whole", "mask": sorted(mask)}
+    if policy["mask"]:
+        content["mask"] = policy["mask"]
+    conversation, is_new = Conversation.objects.get_or_create(
+        content_key=digest(content),
+        defaults={"kind": Conversation.Kind.STORED, "setup": setup, "seed": seed, "policy": policy},
+    )
+    if is_new:
+        _done(conversation, 0, Turn.Role.USER, prompt).save()
+        _queued(conversation, 1, background=True).save()
+        dispatch.wake()
+    return conversation
+
+
+@transaction.atomic
+def given(messages: Iterable[Mapping[str, str]]) -> Conversation:
+    """A dialogue that was written elsewhere, shown as it is. The same dialogue is kept once."""
+    messages = [{"role": message["role"], "content": message["content"]} for message in messages]
+    conversation, is_new = Conversation.objects.get_or_create(
+        content_key=digest({"given": messages}), defaults={"kind": Conversation.Kind.GIVEN}
+    )
+    if is_new:
+        Turn.objects.bulk_create(
+            _done(conversation, index, message["role"], message["content"]) for index, message in enumerate(messages)
+        )
+    return conversation
+
+
+def _done(conversation: Conversation, index: int, role: str, text: str) -> Turn:
+    return Turn(
+        conversation=conversation,
+        index=index,
+        role=role,
+        text=text,
+        released=text,
+        state=LeaseState.DONE,
+        finished_at=timezone.now(),
+    )
+
+
+def _queued(conversation: Conversation, index: int, background: bool = False) -> Turn:
+    return Turn(
+        conversation=conversation,
+        index=index,
+        role=Turn.Role.ASSISTANT,
+        background=background,
+        attempts_allowed=conversation.policy["max_attempts"],
+    )
+
+
+def _requeue(turns: TurnQuerySet, **fields: Any) -> int:
+    requeued = turns.filter(state=LeaseState.FAILED).update(
+        state=LeaseState.QUEUED,
+        failure="",
+        finished_at=None,
+        not_before=None,
+        attempts_allowed=F("attempts") + POLICY["max_attempts"],
+        **fields,
+    )
+    if requeued:
+        dispatch.wake()
+    return requeued

@@ -1,0 +1,118 @@
+"""Answers turns in this process, without a broker: the dispatcher of the one-process installation."""
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from secrets import token_hex
+
+from django.db import connection
+
+from inference import answering
+from inference.engines.base import Engine, Failure
+from inference.leases import SWEEP_EVERY
+from inference.models import Turn
+from inference.pool import ModelUnavailable, Pool, pool
+
+log = logging.getLogger(__name__)
+
+# Slots that replies made in advance leave free, so that a person never waits for one of them to end.
+KEPT_FOR_PEOPLE = 2
+LOOK_AHEAD = 200
+
+
+class LocalDispatcher:
+    """A thread that hands open turns to threads of their own, which only wait for the engine.
+
+    It looks when it is woken and every SWEEP_EVERY seconds, so a lost wake-up costs two seconds at most, and what a
+    killed process left behind is taken up once its lease has run out.
+    """
+
+    def __init__(self, engines: Pool = pool):
+        self.worker = f"local-{os.getpid()}-{token_hex(4)}"
+        self._engines = engines
+        self._changed = threading.Condition()
+        self._woken = self._stopping = False
+        self._in_hand: dict[int, tuple[Engine, bool]] = {}
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def stop(self, patience: float = 10.0) -> None:
+        """Claim nothing more, let replies finish for so many seconds, then give the others back."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_hand, timeout=patience)
+        for work in answering.keeper.works_of(self.worker):
+            work.stop()
+        connection.close()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._hand_out()
+            except Exception:
+                log.exception("The dispatcher could not look for work; it looks again.")
+            with self._changed:
+                self._changed.wait_for(lambda: self._woken or self._stopping, timeout=SWEEP_EVERY)
+                self._woken = False
+        connection.close()
+
+    def _hand_out(self) -> None:
+        with self._changed:
+            taken = list(self._in_hand)
+        waiting = (
+            Turn.objects.claimable()
+            .in_order_of_service()
+            .exclude(pk__in=taken)
+            .select_related("conversation__setup__chat_model")
+            .only("background", "conversation__setup__chat_model")[:LOOK_AHEAD]
+        )
+        for turn in waiting:
+            try:
+                engine = self._engines.engine_for(turn.conversation.setup.chat_model)
+            except ModelUnavailable as problem:
+                # People are told; replies made in advance wait until the model is mended.
+                if not turn.background:
+                    answering.refuse(turn.pk, self.worker, Failure("refused", str(problem)))
+                continue
+            if engine and self._has_a_slot(engine, turn.background):
+                self._begin(turn.pk, engine, turn.background)
+
+    def _has_a_slot(self, engine: Engine, background: bool) -> bool:
+        with self._changed:
+            rows = Counter(is_background for running, is_background in self._in_hand.values() if running is engine)
+        if not background:
+            return rows.total() < engine.capacity()
+        # While people chat, replies in advance are made one at a time.
+        most = 1 if rows[False] else max(1, engine.capacity() - KEPT_FOR_PEOPLE)
+        return rows[True] < most and rows.total() < engine.capacity()
+
+    def _begin(self, pk: int, engine: Engine, background: bool) -> None:
+        with self._changed:
+            self._in_hand[pk] = engine, background
+        threading.Thread(target=self._answer, args=(pk, engine), name=f"turn-{pk}", daemon=True).start()
+
+    def _answer(self, pk: int, engine: Engine) -> None:
+        try:
+            answering.answer(pk, self.worker, engine)
+        except Exception:
+            # The turn is open still, or closed as failed; the others go on.
+            log.exception("Turn %s could not be answered.", pk)
+            time.sleep(0.1)
+        finally:
+            connection.close()
+            with self._changed:
+                del self._in_hand[pk]
+                self._woken = True
+                self._changed.notify_all()

@@ -1,0 +1,92 @@
+"""The engines of this process: each model is loaded once, in the background, and measured before it answers."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from django.db import connection
+
+from inference import capacity, registry
+from inference.engines.base import Engine
+from inference.models import ChatModel
+
+log = logging.getLogger(__name__)
+
+Status = Literal["unused", "loading", "ready", "failed"]
+
+
+class ModelUnavailable(Exception):
+    """The model cannot answer here; the message says why."""
+
+
+@dataclass
+class Slot:
+    status: Status = "unused"
+    reason: str = ""
+    engine: Engine | None = None
+
+
+def load(model: ChatModel) -> Engine:
+    if model.engine == ChatModel.Engine.SCRIPTED:
+        raise ModelUnavailable(f"{model.key} follows a script, which has to be registered first.")
+    from inference.engines.huggingface import HuggingFaceEngine
+
+    return HuggingFaceEngine(registry.weights_of(model), registry.adapters_on(model))
+
+
+class Pool:
+    def __init__(self, load: Callable[[ChatModel], Engine] = load):
+        self._load = load
+        self._slots: dict[str, Slot] = {}
+        self._lock = threading.Lock()
+
+    def engine_for(self, model: ChatModel) -> Engine | None:
+        """The engine that answers for this model; None while it is being loaded, which the first call begins."""
+        with self._lock:
+            slot = self._slots.setdefault(model.engine_name, Slot())
+            if slot.status == "unused":
+                slot.status = "loading"
+                threading.Thread(target=self._fill, args=(slot, model), name=f"load-{model.key}", daemon=True).start()
+        if slot.status == "failed":
+            raise ModelUnavailable(slot.reason)
+        return slot.engine
+
+    def state(self, model: ChatModel) -> Slot:
+        """For health pages: status `unused`, `loading`, `ready` or `failed`, with the reason."""
+        with self._lock:
+            return self._slots.get(model.engine_name, Slot())
+
+    def register(self, model: ChatModel, engine: Engine) -> None:
+        """Let this engine answer for the model."""
+        with self._lock:
+            self._slots[model.engine_name] = Slot("ready", engine=engine)
+
+    def retry(self, model: ChatModel) -> None:
+        """Load a model again that could not be loaded."""
+        with self._lock:
+            if self._slots.get(model.engine_name, Slot()).status == "failed":
+                del self._slots[model.engine_name]
+
+    def close(self) -> None:
+        with self._lock:
+            slots, self._slots = list(self._slots.values()), {}
+        for slot in slots:
+            if slot.engine:
+                slot.engine.close()
+
+    def _fill(self, slot: Slot, model: ChatModel) -> None:
+        try:
+            engine = self._load(model)
+            capacity.measure(model.engine_name, engine)
+        except Exception as problem:
+            log.exception("%s could not be loaded.", model.key)
+            slot.reason, slot.status = str(problem) or type(problem).__name__, "failed"
+        else:
+            slot.engine, slot.status = engine, "ready"
+        finally:
+            connection.close()
+
+
+pool = Pool()

@@ -1,0 +1,50 @@
+"""Which chat models there are, and where their weights lie."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+from inference.conversion import DEFAULT_MODEL_KEY, DEFAULT_MODEL_NAME, Progress, content_hashes, convert
+from inference.models import ChatModel
+
+
+def find(key: str) -> ChatModel | None:
+    """The chat model of this key; the default one is known from the start, before its weights are made ready."""
+    if key == DEFAULT_MODEL_KEY:
+        return default_model()
+    return ChatModel.objects.filter(key=key).first()
+
+
+def known_keys() -> list[str]:
+    return sorted({DEFAULT_MODEL_KEY, *ChatModel.objects.values_list("key", flat=True)})
+
+
+def default_model() -> ChatModel:
+    model, _ = ChatModel.objects.get_or_create(
+        key=DEFAULT_MODEL_KEY, defaults={"base": DEFAULT_MODEL_NAME, "names": [DEFAULT_MODEL_NAME, DEFAULT_MODEL_KEY]}
+    )
+    return model
+
+
+def ensure_default_model(progress: Progress = lambda line: None) -> ChatModel:
+    """The default model with its weights in place, converted first if they are not there yet, and their hashes."""
+    model = default_model()
+    weights_of(model, progress)
+    return model
+
+
+def weights_of(model: ChatModel, progress: Progress = lambda line: None) -> Path:
+    """The folder of a model's weights, whose hashes are written to its row."""
+    is_default = model.base == DEFAULT_MODEL_NAME
+    folder = convert(settings.MODELS_DIR, progress) if is_default else settings.MODELS_DIR / model.base
+    hashes = content_hashes(folder)
+    if model.hashes != hashes:
+        model.hashes = hashes
+        model.save(update_fields=["hashes"])
+    return folder
+
+
+def adapters_on(model: ChatModel) -> dict[str, Path]:
+    """The adapters that this model's engine serves beside the bare base, by the key of their chat model."""
+    tuned = ChatModel.objects.filter(engine=model.engine, base=model.base).exclude(adapter="")
+    return {key: Path(folder) for key, folder in tuned.values_list("key", "adapter")}

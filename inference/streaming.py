@@ -1,0 +1,127 @@
+"""A reply on its way to one browser, as server-sent events.
+
+A stream holds no database connection: every look at the row opens one and closes it again.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from inference import capacity
+from inference.leases import LeaseState
+from inference.live import EventId, LiveEvent, live
+from inference.models import Turn
+
+HEARTBEAT = 15.0
+# How often the row is looked at while nobody in this process is writing its reply.
+LOOK_EVERY = 2.0
+# No browser gets more than twenty events a second.
+PAUSE = 0.05
+# What the row says comes after everything that was streamed.
+LAST = 999_999_999
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the row says: the state of the reply, and its place in the queue while it waits."""
+
+    state: str
+    attempts: int = 0
+    text: str = ""
+    ahead: int = 0
+    seconds: int | None = None
+
+
+async def event_stream(turn_code: str, last_event_id: str = "", locale: str = "en") -> AsyncIterator[bytes]:
+    """Events `token reset queue final error` from where the browser stopped; it ends after `final` or `error`."""
+    seen = EventId.read(last_event_id)
+    looked = spoke = time.monotonic()
+    told: Look | None = None
+    yield b"retry: 1000\n\n"
+    while True:
+        is_writing = live.is_writing(turn_code)
+        if events := await live.follow(turn_code, seen, LOOK_EVERY if is_writing or told else 0):
+            for event in merged(events):
+                yield written(event.kind, event.text or failed_text(event.kind, locale), event.id)
+            if events[-1].ends:
+                return
+            seen, spoke = events[-1].id, time.monotonic()
+            await asyncio.sleep(PAUSE)
+            continue
+        now = time.monotonic()
+        if not is_writing or now - looked >= HEARTBEAT:
+            look = await sync_to_async(look_at, thread_sensitive=False)(turn_code)
+            if look.state == LeaseState.DONE:
+                yield written("final", look.text, EventId(look.attempts, LAST))
+                return
+            if look.state not in (LeaseState.QUEUED, LeaseState.RUNNING):
+                yield written("error", failed_text("error", locale), EventId(look.attempts, LAST))
+                return
+            if look.state == LeaseState.QUEUED and look.seconds != 0 and look != told:
+                yield written("queue", queue_text(look, locale), position=look.ahead + 1, seconds=look.seconds)
+                spoke = now
+            looked, told = now, look
+        if now - spoke >= HEARTBEAT:
+            yield b": still here\n\n"
+            spoke = now
+
+
+def merged(events: Iterable[LiveEvent]) -> list[LiveEvent]:
+    """Pieces of text that came together become one event, with the id of the last."""
+    result = []
+    for kind, group in groupby(events, key=lambda event: event.kind):
+        run = list(group)
+        result.append(LiveEvent(run[-1].id, kind, "".join(event.text for event in run)))
+    return result
+
+
+def written(kind: str, text: str, event_id: EventId | None = None, **data: int | None) -> bytes:
+    lines = [f"id: {event_id}"] if event_id else []
+    lines += [f"event: {kind}", f"data: {json.dumps({'text': text} | data)}"]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+def look_at(turn_code: str) -> Look:
+    try:
+        turn = Turn.objects.select_related("conversation__setup__chat_model").filter(code=turn_code).first()
+        if turn is None:
+            return Look("gone")
+        if turn.state != LeaseState.QUEUED:
+            return Look(turn.state, turn.attempts, turn.released or "")
+        model = turn.conversation.setup.chat_model
+        people = Turn.objects.open().filter(
+            background=False,
+            conversation__setup__chat_model__engine=model.engine,
+            conversation__setup__chat_model__base=model.base,
+        )
+        ahead = people.filter(state=LeaseState.QUEUED, pk__lt=turn.pk).count()
+        running = people.filter(state=LeaseState.RUNNING).count()
+        return Look(turn.state, turn.attempts, "", ahead, capacity.wait_seconds(model.engine_name, ahead, running))
+    finally:
+        connection.close()
+
+
+def failed_text(kind: str, locale: str) -> str:
+    """One wording for every fault and every arm."""
+    if kind != "error":
+        return ""
+    with translation.override(locale):
+        return _("This reply could not be made.")
+
+
+def queue_text(look: Look, locale: str) -> str:
+    with translation.override(locale):
+        if look.seconds is None:
+            return _("You are number %(position)d in the queue.") % {"position": look.ahead + 1}
+        return _("You are number %(position)d in the queue: about %(seconds)d seconds.") % {
+            "position": look.ahead + 1,
+            "seconds": look.seconds,
+        }
