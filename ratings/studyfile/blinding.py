@@ -44,9 +44,12 @@ def self_naming(text: str) -> str | None:
 
 def names_in(text: str, names: Iterable[str]) -> str | None:
     """The first of these arm keys or model names that stands in the text as a word of its own."""
+    folded = text.casefold()
     for name in names:
         # A single letter or two are ordinary words; they name nothing to a reader.
-        if len(name) >= 3 and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
+        if len(name) < 3 or name.casefold() not in folded:
+            continue
+        if re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", folded):
             return name
     return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,7 +24,8 @@ class Fault:
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column} {self.path}: {self.message}"
-        return f"{text} ({self.hint})" if self.hint else text
+        text = f"{text} ({self.hint})" if self.hint else text
+        return text.replace("\n", " ")
 
 
 class StudyFileErrors(Exception):
@@ -41,7 +44,8 @@ def dotted(path: Iterable[str | int]) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            text += f".{step}" if text else step
+            word = step if re.fullmatch(r"[\w-]{1,60}", step) else json.dumps(step[:40], ensure_ascii=False)
+            text += f".{word}" if text else word
     return text or "file"
 
 

@@ -105,9 +105,10 @@ class _Reading:
         data = {
             key: value for key, value in data.items() if value is not None or key not in ("replies", "arms", "items")
         }
-        complete = self._fill_from_replies(data)
-        definition = self._validate(data)
+        complete = self._take_from_replies(data)
         self._cross_check(data, complete)
+        self._add_prompts(data)
+        definition = self._validate(data)
         if definition is None or any(fault.severity == "error" for fault in self.faults):
             raise self._errors()
         return Loaded(definition, source, self.replies, self.reply_files, self._sorted("warning"), self.root)
@@ -151,8 +152,9 @@ class _Reading:
 
     # Steps.
 
-    def _fill_from_replies(self, data: dict[str, Any]) -> bool:
-        """Read the reply file and write what it knows into the data. False if arms or items could not be known."""
+    def _take_from_replies(self, data: dict[str, Any]) -> bool:
+        """Read the reply file; arms and items that the study file leaves out are those found there. False if there
+        are faults in it, so that arms and items cannot be relied on."""
         name = data.get("replies")
         if name is None:
             return True
@@ -177,18 +179,19 @@ class _Reading:
             content, self.folder + name, arms=arms, items=prompts if "items" in data else None
         )
         self.faults += faults
-        found = {reply.item: reply.prompt for reply in reversed(self.replies)}
-        if "arms" not in data:
-            data["arms"] = [{"key": key} for key in dict.fromkeys(reply.arm for reply in self.replies)]
-        if "items" not in data:
-            data["items"] = [
-                {"key": key, "prompt": found[key]} for key in dict.fromkeys(reply.item for reply in self.replies)
-            ]
-        for _, item in draft.blocks("items"):
-            key = item.get("key")
-            if item.get("prompt") is None and isinstance(key, str) and key in found:
-                item["prompt"] = found[key]
+        for name, keys in (
+            ("arms", [reply.arm for reply in self.replies]),
+            ("items", [reply.item for reply in self.replies]),
+        ):
+            if name not in data:
+                data[name] = [{"key": key} for key in dict.fromkeys(keys)]
         return all(fault.severity == "warning" for fault in faults)
+
+    def _add_prompts(self, data: dict[str, Any]) -> None:
+        found = {reply.item: reply.prompt for reply in reversed(self.replies)}
+        for _, item in crosschecks.Draft(data).blocks("items"):
+            if item.get("prompt") is None and isinstance(key := item.get("key"), str) and key in found:
+                item["prompt"] = found[key]
 
     def _validate(self, data: dict[str, Any]) -> StudyFile | None:
         locales = data.get("locales", ["en"])
@@ -196,7 +199,7 @@ class _Reading:
         try:
             return StudyFile.model_validate(data, context={"locales": known})
         except ValidationError as error:
-            for details in error.errors(include_url=False):
+            for details in error.errors(include_url=False)[:MOST_FAULTS]:
                 self._fault(*_explain(details), at_key=details["type"] == "extra_forbidden")
             return None
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ratings.studyfile.blinding import self_naming
+from ratings.studyfile.blinding import names_in, self_naming
 from ratings.studyfile.faults import Fault, nearest
 from ratings.studyfile.schema import LONGEST_TEXT
 from ratings.studyfile.yamltext import control_character, name_of, place_of
@@ -84,6 +84,7 @@ class _Reader:
             if not replies and not self.faults:
                 self._fault(1, "file", "the file holds no replies")
             self._find_gaps()
+            self._find_names(replies)
         except _Stop:
             pass
         return replies
@@ -260,6 +261,16 @@ class _Reader:
             for arm in arms:
                 if (item, arm) not in self.seen:
                     self._fault(lines.get(item, 1), "arm", f"`{item}` has no reply of `{arm}`")
+
+    def _find_names(self, replies: list[StoredReply]) -> None:
+        """No participant may read the name of an arm, not even by chance."""
+        arms = sorted({reply.arm for reply in replies})
+        for reply in replies:
+            for message in reply.messages:
+                if name := names_in(message.content, arms):
+                    path = "prompt" if message.role == "user" else "reply"
+                    hint = f"call the arm `{name}` something else"
+                    self._fault(reply.line, path, f"participants would read {name!r}, the name of an arm", hint)
 
 
 def _rename(hint: str, column: str) -> str:

@@ -17,8 +17,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 LARGEST_FILE = 2_000_000  # bytes
-LARGEST_TREE = 4_000_000  # characters, after aliases are expanded
+LARGEST_TREE = 6_000_000  # characters, after aliases are expanded; a value costs some by itself
+COST_OF_A_VALUE = 8
 DEEPEST = 24
+MOST_KEYS = 200
+MOST_VALUES = 60_000  # thousands of items; reading more would keep a page waiting
 
 Path = tuple[str | int, ...]
 
@@ -58,7 +61,7 @@ class Node:
     place: Place
     value: Any = None
     keys: dict[str, Place] = field(default_factory=dict)
-    size: int = 1
+    size: int = COST_OF_A_VALUE
 
     def plain(self) -> Any:
         if isinstance(self.value, dict):
@@ -123,7 +126,9 @@ def parse(source: bytes) -> tuple[Node, list[Problem]]:
     try:
         return builder.document(), builder.problems
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # A quote that is never closed is best mended where it was opened, not where the file ends.
+        opened = "quoted scalar" in (error.context or "") and error.context_mark
+        mark = opened or error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         raise Unreadable(place, *_syntax(error, text, place)) from None
     except YAMLError as error:
@@ -149,10 +154,10 @@ def _syntax(error: MarkedYAMLError, text: str, place: Place) -> tuple[str, str]:
         return "this line does not fit the lines above it", "check the indentation, and quotes inside quotes"
     if "quoted scalar" in (error.context or ""):
         return "a quoted text is not closed", 'end it with the quote it began with; write \\" for a quote inside'
-    if "undefined alias" in problem:
-        return f"the alias names nothing: {problem}", "aliases repeat a value marked with & further up"
-    where = f" {error.context.strip()}" if error.context and error.context != problem else ""
-    return f"this is not YAML:{where} {problem}", ""
+    if (error.context or "").startswith("while parsing a flow") and error.context_mark:
+        line_opened = error.context_mark.line + 1
+        return f"the [ or {{ opened in line {line_opened} does not end well", 'close it, and put its texts in "quotes"'
+    return f"this is not YAML: {problem}", ""
 
 
 class _Builder:
@@ -163,6 +168,7 @@ class _Builder:
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node | None] = {}
         self.place = Place(1, 1)
+        self.values = 0
 
     def document(self) -> Node:
         root: Node | None = None
@@ -183,6 +189,11 @@ class _Builder:
         kind = type(event).__name__
         if len(path) > DEEPEST:
             raise Unreadable(place, f"values are nested more than {DEEPEST} deep", path=path[:3])
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise Unreadable(
+                place, f"the file has more than {MOST_VALUES:,} values", "put the prompts into a reply file"
+            )
         if kind == "AliasEvent":
             return self._alias(event, place, path)
         if getattr(event, "tag", None) not in (None, "!"):
@@ -214,7 +225,7 @@ class _Builder:
         if found := control_character(text):
             self._problem(node.place, path, f"the text holds {name_of(found)}", "delete it")
         node.value = _resolve(text) if event.style in (None, "") and event.implicit[0] else text
-        node.size = len(text) + 1
+        node.size += len(text)
 
     def _sequence(self, node: Node, path: Path) -> None:
         node.value = []
@@ -233,6 +244,8 @@ class _Builder:
                 first = node.keys[key].line
                 self._problem(place, (*path, key), f"the key is there twice, first in line {first}", "keep one of them")
                 continue
+            if len(node.value) == MOST_KEYS:
+                raise Unreadable(place, f"more than {MOST_KEYS} keys in one block", path=path)
             node.value[key] = child
             node.keys[key] = place
             self._grow(node, child)
@@ -241,13 +254,13 @@ class _Builder:
         if type(event).__name__ != "ScalarEvent":
             raise Unreadable(self._at(event), "a key must be a word, not a list or a block", path=path)
         if event.anchor:
-            self.anchors[event.anchor] = Node(self._at(event), event.value, size=len(event.value) + 1)
+            self.anchors[event.anchor] = Node(self._at(event), event.value)
         if control_character(event.value):
             raise Unreadable(self._at(event), "a key holds an invisible character", "delete it", path)
         return event.value
 
     def _grow(self, node: Node, child: Node) -> None:
-        node.size += child.size + 1
+        node.size += child.size
         if node.size > LARGEST_TREE:
             raise Unreadable(
                 self.place, "aliases make this file grow beyond all use", "write the values out, or use fewer aliases"
