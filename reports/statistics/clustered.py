@@ -14,7 +14,7 @@ from math import sqrt
 
 import numpy as np
 
-from .intervals import FEW, Result, not_estimable, t_interval
+from .intervals import Result, not_estimable, t_interval, warned_if_few
 from .table import Table, group_sums
 
 # Relative to the range of the ratings; a real standard error is far above it, a rounding error far below.
@@ -44,7 +44,7 @@ class PooledMean:
         if self._vanishes(se):
             return not_estimable(self._no_spread())
         interval = t_interval(self.estimate, se, self.n_participants - 1)
-        return _warned(interval, self.n_participants, None)
+        return warned_if_few(interval, participants=self.n_participants)
 
     def two_way(self) -> Result:
         reason = self._too_few("participant", self.fewest_participants) or self._too_few("item", self.fewest_items)
@@ -67,7 +67,7 @@ class PooledMean:
                 "pairs": self.variance_pairs,
             },
         )
-        return _warned(interval, self.n_participants, self.n_items)
+        return warned_if_few(interval, participants=self.n_participants, items=self.n_items)
 
     def _too_few(self, unit: str, fewest: int) -> str:
         if fewest == 0:
@@ -127,10 +127,3 @@ def _variance(sums: np.ndarray) -> float:
     """Sum of squares over clusters, times G / (G - 1) because G sums only vary in G - 1 directions (CR1)."""
     groups = len(sums)
     return float(sums @ sums) * groups / (groups - 1) if groups > 1 else 0.0
-
-
-def _warned(interval: Result, participants: int, items: int | None) -> Result:
-    few = [f"{n} {unit}" for n, unit in ((participants, "participants"), (items, "items")) if n is not None and n < FEW]
-    if few:
-        interval["warning"] = f"only {' and '.join(few)}: intervals from fewer than {FEW} are unreliable"
-    return interval

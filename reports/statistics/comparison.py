@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from .clustered import ROUNDING, pooled_mean
 from .estimation import headline
-from .intervals import Result, not_estimable, t_interval, t_test
+from .intervals import Result, not_estimable, t_interval, t_test, warned_if_few
 from .table import Table
 
 EMPTY = "one of the arms has no ratings"
@@ -55,7 +55,7 @@ def compare(table: Table, a: str, b: str, items_are: str = "random") -> Result:
         paired = paired_t = not_estimable(BETWEEN)
         if both.any():
             welch = welch_t = not_estimable(
-                f"{both.sum()} of the participants rated both arms; Welch's test needs none"
+                f"{both.sum()} of the participants rated both arms; Welch's test needs that none did"
             )
         else:
             welch, welch_t = welch_difference(means_a, means_b, difference.spread)
@@ -97,7 +97,7 @@ def paired_difference(means_a: np.ndarray, means_b: np.ndarray, spread: float) -
     if se <= ROUNDING * spread:
         return not_estimable(NO_SPREAD), not_estimable(NO_SPREAD)
     estimate = float(differences.mean())
-    return t_interval(estimate, se, n - 1), t_test(estimate, se, n - 1)
+    return warned_if_few(t_interval(estimate, se, n - 1), participants=n), t_test(estimate, se, n - 1)
 
 
 def welch_difference(means_a: np.ndarray, means_b: np.ndarray, spread: float) -> tuple[Result, Result]:
@@ -111,7 +111,8 @@ def welch_difference(means_a: np.ndarray, means_b: np.ndarray, spread: float) ->
         return not_estimable(NO_SPREAD), not_estimable(NO_SPREAD)
     df = (v_a + v_b) ** 2 / (v_a**2 / (len(means_a) - 1) + v_b**2 / (len(means_b) - 1))
     estimate = float(means_b.mean() - means_a.mean())
-    return t_interval(estimate, se, df), t_test(estimate, se, df)
+    interval = warned_if_few(t_interval(estimate, se, df), participants=len(means_a) + len(means_b))
+    return interval, t_test(estimate, se, df)
 
 
 def standardised(means_a: np.ndarray, means_b: np.ndarray, design: str, spread: float) -> Result:

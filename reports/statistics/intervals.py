@@ -33,6 +33,13 @@ def t_interval(estimate: float, se: float, df: float, **more: object) -> Result:
     return {"estimate": estimate, "se": se, "df": df, "low": estimate - half, "high": estimate + half, **more}
 
 
+def warned_if_few(interval: Result, **clusters: int) -> Result:
+    few = [f"{n} {unit}" for unit, n in clusters.items() if n < FEW]
+    if not few:
+        return interval
+    return {**interval, "warning": f"only {' and '.join(few)}: intervals from fewer than {FEW} are unreliable"}
+
+
 def t_test(estimate: float, se: float, df: float) -> Result:
     t = estimate / se
     return {"t": t, "df": df, "p": float(2 * stdtr(df, -abs(t))) if isfinite(t) else 0.0}

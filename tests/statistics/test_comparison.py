@@ -155,6 +155,15 @@ def test_every_pair_of_arms_is_compared_bytewise():
     assert [(c["a"], c["b"]) for c in compare_arms(table(rows))] == [("A", "b"), ("A", "c"), ("b", "c")]
 
 
+def test_few_participants_keep_their_numbers_with_a_warning():
+    paired = compare(table(within(participants=5)), "a", "b")["intervals"]
+    separate = compare(table(between(a=3, b=4)), "a", "b")["intervals"]
+
+    assert "5 participants" in paired["paired"]["warning"]
+    assert "5 participants" in paired["participant_cr1"]["warning"]
+    assert "7 participants" in separate["welch"]["warning"]
+
+
 class TestWhatCannotBeEstimated:
     def everything(self, contrast):
         return [*contrast["intervals"].values(), *contrast["tests"].values(), *contrast["effect_sizes"].values()]
