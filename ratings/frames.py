@@ -52,7 +52,7 @@ CHUNK = 2000
 
 
 class NothingPublished(Exception):
-    """There is no such version to report on; the message says so."""
+    """There is no such study or version to report on; the message says so."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,13 @@ class Pool:
 
     def withdrawals(self) -> QuerySet[Withdrawal]:
         return Withdrawal.objects.filter(version__in=self.versions(), kind=self.kind)
+
+
+def find_study(slug: str) -> Study:
+    study = Study.objects.filter(slug=slug).first()
+    if study is None:
+        raise NothingPublished(f"There is no study called {slug!r}.")
+    return study
 
 
 def pool_of(study: Study, kind: str = Participant.Kind.REAL, number: int | None = None) -> Pool:

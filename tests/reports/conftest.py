@@ -6,7 +6,7 @@ from tests.reports.people import make_study
 
 @pytest.fixture
 def owner(db):
-    return User.objects.create_user("ada", password="correct horse battery")
+    return User.objects.create_user("ada")
 
 
 @pytest.fixture

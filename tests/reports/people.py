@@ -26,7 +26,7 @@ criteria:
   - {{key: fluency_quality, label: Fluency and Quality, question: "How?", definition: What., low: Not, high: Very}}
 replies: replies.csv
 arms: [{arms}]
-design: {{items_each: {items_each}, arms: within, items_are: {items_are}}}
+design: {{items_each: {items_each}, arms: {design}, items_are: {items_are}}}
 checks: {checks}
 exit_questions:
   - {{key: age_band, kind: age_band, question: How old are you?}}
@@ -53,11 +53,12 @@ def make_study(
         arms=", ".join(f"{{key: {arm}}}" for arm in arms),
         items_each=items_each or items,
         items_are=items_are,
+        design="within" if items >= len(arms) else "between",
         checks=checks,
     )
     if title:
         source = source.replace("Small study", title)
-    rows = [f"item-{i:02},{arm},Worry {i}.,Reply {i} of {arm}." for i in range(1, items + 1) for arm in arms]
+    rows = [f"item-{i:02},{arm},Worry {i}.,Reply {i}/{n}." for i in range(1, items + 1) for n, arm in enumerate(arms)]
     replies = "\n".join(["item_id,arm,prompt,reply", *rows]).encode()
     version = load(
         source.encode(), "small.yaml", lambda name: replies, owner, publish_it=True, same_meaning=same_meaning
