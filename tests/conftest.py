@@ -14,3 +14,12 @@ def plain_static_files(settings):
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """A file, as in real life: in memory, SQLite locks whole tables between threads."""
+    from django.conf import settings
+    from django.db import connections
+
+    connections["default"].settings_dict["TEST"]["NAME"] = str(settings.DATA_DIR / "tests.sqlite3")
