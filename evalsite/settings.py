@@ -2,6 +2,8 @@
 
 EVALSITE_DATA        database, models, keys, media (default: var/)
 EVALSITE_URL         the public address, e.g. https://study.example.org; unset: this computer only
+PORT                 where the quickstart listens (default: the port of an http:// EVALSITE_URL, else 8000)
+EVALSITE_LISTEN      the network address it listens on, when a proxy on another machine stands before it
 EVALSITE_PRODUCTION  "1": keys come from the environment only and debugging stays off
 EVALSITE_SECRET_KEY, EVALSITE_FIELD_KEYS, EVALSITE_LOOKUP_KEY   the keys (else made once, under EVALSITE_DATA/keys)
 """
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
+from evalsite.addresses import port, public_url
 from evalsite.keys import fernet_key, random_key, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -30,11 +33,13 @@ LOOKUP_KEY = secret("EVALSITE_LOOKUP_KEY", KEYS_DIR / "lookup", random_key, PROD
 
 # Where people reach us -----------------------------------------------------------------------------------------------
 
-PORT = int(os.environ.get("PORT") or 8000)
-PUBLIC_URL = (os.environ.get("EVALSITE_URL") or f"http://localhost:{PORT}").rstrip("/")
+PORT = port(os.environ)
+PUBLIC_URL = public_url(os.environ) or f"http://localhost:{PORT}"
 THIS_COMPUTER_ONLY = not os.environ.get("EVALSITE_URL")
 _address = urlsplit(PUBLIC_URL)
 OVER_TLS = _address.scheme == "https"
+# Behind TLS there is a proxy, and nobody should get past it; in a class network people come straight to us.
+LISTEN = os.environ.get("EVALSITE_LISTEN") or ("127.0.0.1" if THIS_COMPUTER_ONLY or OVER_TLS else "0.0.0.0")
 
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 if not THIS_COMPUTER_ONLY:

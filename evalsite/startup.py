@@ -1,0 +1,86 @@
+"""What the one-process installation sees to at each start, before it serves; at the second start next to nothing."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.models import User
+from evalsite import backups, restoring
+from ratings.models import Study
+from ratings.studyfile import publishing
+from ratings.studyfile.faults import StudyFileErrors
+
+EXAMPLES = settings.BASE_DIR / "studies"
+RESEARCHER = "researcher"
+
+Say = Callable[[str], None]
+
+
+def bring_database_up_to_date(say: Say) -> None:
+    """Tables as this version needs them; what is there is copied before anything about it is changed."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        if executor.loader.applied_migrations:
+            say(f"The database is brought up to date; as it was, it is kept in {backups.copy_of_the_day()}")
+        call_command("migrate", verbosity=0, interactive=False)
+    restoring.reapply_withdrawals()
+
+
+def collect_static() -> None:
+    """Collect and compress styles and scripts, unless they are as they were."""
+    state = hashlib.sha256("\n".join(_static_files()).encode()).hexdigest()
+    note = Path(settings.STATIC_ROOT) / ".collected"
+    if note.exists() and note.read_text() == state:
+        return
+    call_command("collectstatic", verbosity=0, interactive=False, clear=True)
+    note.write_text(state)
+
+
+def _static_files() -> Iterator[str]:
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            yield f"{name} {storage.size(name)} {storage.get_modified_time(name).timestamp()}"
+
+
+def first_account() -> str | None:
+    """Make the researcher's account if there is none yet; its password, which only the first sign-in will take."""
+    if User.objects.exists():
+        return None
+    password = "-".join(secrets.token_hex(2) for _ in range(4))
+    User.objects.create_user(RESEARCHER, password=password, must_change_password=True)
+    return password
+
+
+def load_examples(say: Say) -> None:
+    """Publish the example studies that are not there yet. What was loaded once is the researcher's, and left alone."""
+    owner = User.objects.order_by("pk").first()
+    loaded = set(Study.objects.values_list("slug", flat=True))
+    for file in sorted(EXAMPLES.glob("*.yaml")):
+        # An example's file is named after its study, so that a second start need not read it.
+        if owner and file.stem not in loaded:
+            try:
+                publishing.load(
+                    file.read_bytes(),
+                    file.name,
+                    _beside(file),
+                    owner,
+                    publish_it=True,
+                    acknowledged="made by the quickstart, for this computer only",
+                )
+            except (StudyFileErrors, publishing.Refused) as fault:
+                say(f"{file.name} was not loaded: {fault}")
+
+
+def _beside(file: Path) -> Callable[[str], bytes | None]:
+    def read(name: str) -> bytes | None:
+        path = file.parent / name
+        return path.read_bytes() if path.is_file() else None
+
+    return read
