@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, get_args
 
 from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 
+from accounts.models import AuditEntry, User
 from accounts.sealed import lookup_hash
 from inference.leases import LeaseState
 from inference.models import Conversation, Turn
@@ -155,12 +157,12 @@ _RATINGS = {
 RATING_COLUMNS = (*_RATINGS, "seconds")
 
 
-def ratings(pool: Pool) -> QuerySet:
-    """One row a rating in the order of the participants' work; can be sliced. `as_rating` makes a row of it."""
+def ratings(pool: Pool, *more: str) -> QuerySet:
+    """One tuple a rating in the order of the participants' work; can be sliced. `as_rating` gives it names."""
     return (
         Rating.objects.filter(**{f"{_VISIT}__in": pool.analysed()})
         .order_by(f"{_VISIT}_id", "exposure__assignment__position", "exposure_id", "criterion__position")
-        .values_list(*_RATINGS.values())
+        .values_list(*_RATINGS.values(), *more)
     )
 
 
@@ -173,19 +175,17 @@ def rating_rows(pool: Pool) -> Iterator[dict[str, Any]]:
     return map(as_rating, ratings(pool).iterator(CHUNK))
 
 
-def comments(pool: Pool) -> dict[tuple[str, int, int], str]:
-    """What people wrote about a reply, by participant, version and position."""
-    rows = (
-        Exposure.objects.filter(assignment__visit__in=pool.analysed(), comment__isnull=False)
-        .values_list(
-            "assignment__visit__participant__participant_id",
-            "assignment__visit__version__number",
-            "assignment__position",
-            "comment",
-        )
-        .iterator(CHUNK)
-    )
-    return {(participant, version, position): comment for participant, version, position, comment in rows if comment}
+def rated_replies(pool: Pool) -> Iterator[dict[str, Any]]:
+    """One row a reply that was rated: its `ratings` by criterion, and the comment on it."""
+    rows = ratings(pool, "exposure__comment", "exposure_id").iterator(CHUNK)
+    for _, group in groupby(rows, key=itemgetter(-1)):
+        several = list(group)
+        *_, comment, _ = several[0]
+        ratings_of_it = [as_rating(row[:-2]) for row in several]
+        yield ratings_of_it[0] | {
+            "ratings": {rating["criterion"]: rating["rating"] for rating in ratings_of_it},
+            "comment": comment or "",
+        }
 
 
 @dataclass(frozen=True)
@@ -315,24 +315,15 @@ def raters(pool: Pool) -> QuerySet[Visit]:
     return pool.analysed().filter(Exists(Rating.objects.filter(exposure__assignment__visit=OuterRef("pk"))))
 
 
-def people_hashes(participant_ids: Iterable[str]) -> list[str]:
-    """Names that only we can make, the same as in Withdrawal: whom an export held."""
-    return sorted({lookup_hash("participant", participant_id) for participant_id in participant_ids})
-
-
-def record_export(pool: Pool, export_id: str, user: Any, filters: dict, participant_ids: set[str]) -> bool:
-    """Note whose data leaves the house; False, and nothing noted, when one of them withdrew in the meantime."""
+def record_export(pool: Pool, export_id: str, user: User | None, filters: dict, participant_ids: set[str]) -> bool:
+    """Note whose data leaves the house; False, and nothing noted, when one of them has withdrawn meanwhile."""
     with transaction.atomic():
         still_here = set(pool.consenting().values_list("participant__participant_id", flat=True))
         if not participant_ids <= still_here:
             return False
-        DataExport.objects.create(
-            export_id=export_id,
-            study=pool.study,
-            by=user,
-            filters=filters,
-            people=people_hashes(participant_ids),
-        )
+        people = sorted(lookup_hash("participant", participant_id) for participant_id in participant_ids)
+        DataExport.objects.create(export_id=export_id, study=pool.study, by=user, filters=filters, people=people)
+        AuditEntry.objects.record(user, "export", pool.study.slug, export=export_id, kind=pool.kind, people=len(people))
     return True
 
 
@@ -472,6 +463,17 @@ def shown_replies(pool: Pool) -> Iterator[dict[str, Any]]:
             "arm": reply.arm.key,
             "messages": _messages(reply.conversation),
         }
+
+
+def left_out(pool: Pool) -> dict[str, int]:
+    """How many people of the study are not among the participants of this pool, and why."""
+    others = Visit.objects.filter(version__study=pool.version.study_id)
+    return {
+        "other_kinds": others.exclude(participant__kind=pool.kind).count(),
+        "other_designs": others.filter(participant__kind=pool.kind).exclude(version__pool=pool.version.pool).count(),
+        "without_consent": pool.visits().count() - pool.consenting().count(),
+        "withdrew": pool.withdrawals().count(),
+    }
 
 
 def versions(pool: Pool) -> list[dict[str, Any]]:

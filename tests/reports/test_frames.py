@@ -31,6 +31,16 @@ def test_what_could_not_be_judged_is_a_row_without_a_value(study):
     assert {(row["rating"], row["missing_reason"]) for row in rows(study)} == {(None, "cannot_judge")}
 
 
+def test_a_rated_reply_is_one_row_with_its_comment(study):
+    take_part(study, lambda item, arm, criterion: 4 if criterion == "empathy_support" else None, comment="Warm.")
+
+    replies = list(frames.rated_replies(pool_of(study)))
+
+    assert len(replies) == 8
+    assert replies[0]["ratings"] == {"empathy_support": 4, "fluency_quality": None}
+    assert replies[0]["comment"] == "Warm."
+
+
 def test_practice_and_checks_are_not_among_the_ratings(study):
     take_part(study, lambda item, arm, criterion: 5)
 
@@ -69,7 +79,7 @@ def test_who_takes_consent_back_is_in_no_frame(study):
 
     assert rows(study) == []
     assert list(frames.participant_rows(pool)) == list(frames.events(pool)) == list(frames.checks(pool)) == []
-    assert frames.comments(pool) == {}
+    assert list(frames.rated_replies(pool)) == []
 
 
 def test_who_withdraws_is_counted_and_nowhere_else(study):

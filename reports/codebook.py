@@ -1,0 +1,169 @@
+"""The data dictionary: every column of every table of the data package, in its order, with what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ratings.studyfile.schema import StudyFile, text_in
+
+
+class Column(NamedTuple):
+    name: str
+    type: str
+    meaning: str
+    values: str = ""
+
+
+YES_NO = "1 yes, 0 no"
+PARTICIPANT = Column("participant_id", "text", "Random name of a participant in this study; it opens nothing.")
+VERSION = Column("version", "whole number", "Number of the version of the study they took part in.")
+ITEM = Column("item_id", "text", "Key of the item in the study file.")
+ARM = Column("arm", "text", "Key of the arm in the study file; participants never see it.")
+CRITERION = Column("criterion", "text", "Key of the criterion in the study file.")
+
+CODEBOOK = [
+    Column("file", "text", "A table of this package."),
+    Column("column", "text", "A column of it."),
+    Column("type", "text", "What its cells hold."),
+    Column("meaning", "text", "What that means."),
+    Column("values", "text", "Which values can occur, where they are few."),
+]
+
+
+def tables(definition: StudyFile) -> dict[str, list[Column]]:
+    return {
+        "ratings_long.csv": _ratings_long(definition),
+        "ratings_wide.csv": _ratings_wide(definition),
+        "participants.csv": _participants(definition),
+        "events.csv": _EVENTS,
+        "checks.csv": _CHECKS,
+    }
+
+
+def rows(definition: StudyFile) -> Iterator[dict[str, str]]:
+    for file, columns in (tables(definition) | {"codebook.csv": CODEBOOK}).items():
+        for column in columns:
+            yield {"file": file, "column": column.name} | column._asdict()
+    for column in _CONVERSATIONS:
+        yield {"file": "conversations.jsonl", "column": column.name} | column._asdict()
+
+
+def criterion_columns(definition: StudyFile) -> dict[str, str]:
+    """Each criterion's column in the wide table: its key, unless that is another column's name."""
+    taken = {column.name for column in (PARTICIPANT, ITEM, ARM, *_WHEN, _COMMENT)}
+    keys = (criterion.key for criterion in definition.criteria)
+    return {key: f"rating_{key}" if key in taken else key for key in keys}
+
+
+_WHEN = [
+    Column("position", "whole number", "Place of the item in the participant's order, from 1."),
+    Column("stratum", "text", "Group of items it belongs to, if the study file names one."),
+    VERSION,
+    Column(
+        "outcome",
+        "text",
+        "How the visit ended; empty while it is under way.",
+        "completed, withdrew, quota_full, safety_stop, technical",
+    ),
+    Column("shown_at", "time (UTC)", "When the reply, or the page to rate a chat, was first shown."),
+    Column("submitted_at", "time (UTC)", "When the ratings were first sent."),
+    Column("changed_at", "time (UTC)", "When a rating last changed."),
+    Column("seconds", "number", "Seconds from shown_at to submitted_at."),
+]
+_COMMENT = Column("comment", "text", "What the participant wrote about the reply.")
+
+
+def _ratings_long(definition: StudyFile) -> list[Column]:
+    points = f"{definition.scale.min} to {definition.scale.max}"
+    return [
+        PARTICIPANT,
+        ITEM,
+        ARM,
+        CRITERION,
+        Column("rating", "whole number", "The rating; empty where none could be given.", points),
+        Column("missing_reason", "text", "Why there is no rating; empty where there is one.", "cannot_judge"),
+        Column("first_rating", "whole number", "The rating as first sent, before any change.", points),
+        *_WHEN,
+    ]
+
+
+def _ratings_wide(definition: StudyFile) -> list[Column]:
+    names = criterion_columns(definition)
+    points = f"{definition.scale.min} to {definition.scale.max}"
+    criteria = [
+        Column(names[criterion.key], "whole number", f"Rating: {_text(definition, criterion.question)}", points)
+        for criterion in definition.criteria
+    ]
+    return [PARTICIPANT, ITEM, ARM, *criteria, *_WHEN, _COMMENT]
+
+
+def _participants(definition: StudyFile) -> list[Column]:
+    return [
+        PARTICIPANT,
+        Column("kind", "text", "What kind of participant; never mixed in one package.", "real, pilot, synthetic"),
+        Column("group", "text", "Group of the invitation."),
+        Column("wave", "text", "Wave of the invitation."),
+        VERSION,
+        Column("outcome", "text", "How the visit ended; empty while it is under way."),
+        Column("stage", "text", "The last page they came to."),
+        Column("excluded", "text", "Rule by which they are left out of all other files and the report; else empty."),
+        Column("locale", "text", "Language of the pages."),
+        Column("direction", "text", "Reading direction, and so that of the scale.", "ltr, rtl"),
+        Column("viewport", "text", "Class of the window's width."),
+        Column("started_at", "time (UTC)", "When they came."),
+        Column("consented_at", "time (UTC)", "When they consented."),
+        Column("finished_at", "time (UTC)", "When the visit ended."),
+        Column("seconds", "number", "Seconds from started_at to finished_at."),
+        Column("items_given", "whole number", "Items they were to rate."),
+        Column("items_rated", "whole number", "Items they rated."),
+        Column("checks_passed", "whole number", "Attention checks answered as asked."),
+        Column("checks_failed", "whole number", "Attention checks answered otherwise; they exclude nobody."),
+        Column("consent_take_part", "yes or no", "Agreed to take part.", YES_NO),
+        Column("consent_sensitive", "yes or no", "Agreed that health may be touched.", YES_NO),
+        Column("consent_quotes", "yes or no", "Agreed to be quoted.", YES_NO),
+        Column("consent_training", "yes or no", "Agreed that chat models are trained with their data.", YES_NO),
+        *(_exit(definition, question) for question in definition.exit_questions),
+    ]
+
+
+def _exit(definition: StudyFile, question: Any) -> Column:
+    kind = "texts joined by ; " if question.kind == "choices" else "text"
+    choices = ", ".join(choice.key for choice in question.choices)
+    return Column(f"exit_{question.key}", kind, f"Answer to: {_text(definition, question.question)}", choices)
+
+
+_EVENTS = [
+    PARTICIPANT,
+    VERSION,
+    Column("at", "time (UTC)", "When it happened."),
+    Column("kind", "text", "What happened.", "arrived, served, submitted, changed, back, resumed, expired, ended"),
+    Column("stage", "text", "The page it happened on."),
+    Column("position", "whole number", "Place of the item, where there is one."),
+    Column("detail", "JSON", "More about it; never anything a person wrote."),
+]
+
+_CHECKS = [
+    PARTICIPANT,
+    VERSION,
+    Column("check", "text", "Which attention check."),
+    Column("answer", "text", "The point that was chosen."),
+    Column("passed", "yes or no", "Whether it is the point the check asked for.", YES_NO),
+    Column("answered_at", "time (UTC)", "When it was answered."),
+]
+
+_CONVERSATIONS = [
+    Column("kind", "text", "Written live by a participant, made beforehand, or from a file.", "live, stored, given"),
+    PARTICIPANT._replace(meaning=f"{PARTICIPANT.meaning} Live conversations only."),
+    VERSION,
+    ITEM,
+    ARM,
+    Column("position", "whole number", "Place in the participant's order. Live conversations only."),
+    Column("consent_quotes", "true or false", "Its participant agreed to be quoted. Live conversations only."),
+    Column("consent_training", "true or false", "Its participant agreed to training. Live conversations only."),
+    Column("messages", "list", "index, role and text as on the screen; before_masking where a reply was changed."),
+]
+
+
+def _text(definition: StudyFile, value: Any) -> str:
+    return text_in(value, definition.default_locale, definition.default_locale)
