@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-WITHOUT_ACCOUNT = ("/s/", "/i/", "/help/", "/static/", "/healthz", "/readyz")
+WITHOUT_ACCOUNT = ("/s/", "/i/", "/help/", "/withdraw/", "/static/", "/healthz", "/readyz")
 
 
 class OneTimePasswordMiddleware:

@@ -179,6 +179,11 @@ def _lay_out(visit: Visit, plan: list[tuple[str, str]]) -> None:
     )
 
 
+def panel_hash(study: Study, panel_id: str) -> str:
+    """By which a panel's person is found again in a study, and in no other."""
+    return lookup_hash(f"panel/{study.pk}", panel_id)
+
+
 def _participant(study: Study, kind: str, invitation: Invitation | None, panel_id: str | None) -> Participant:
     if invitation is not None:
         invitation = Invitation.objects.select_for_update().get(pk=invitation.pk)
@@ -194,7 +199,7 @@ def _participant(study: Study, kind: str, invitation: Invitation | None, panel_i
     if panel_id is not None:
         participant, _ = Participant.objects.get_or_create(
             study=study,
-            panel_hash=lookup_hash(f"panel/{study.pk}", panel_id),
+            panel_hash=panel_hash(study, panel_id),
             defaults={"kind": kind, "panel_id": panel_id},
         )
         return participant

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_http_methods
 from ratings.models import Visit
 from ratings.path import stages
 from ratings.path.pages import Page
-from ratings.path.visits import SeeOther, show, with_visit
+from ratings.path.visits import SeeOther, serve, with_visit
 
 STAGE = stages.INSTRUCTIONS
 
@@ -19,4 +19,4 @@ def instructions(request: HttpRequest, visit: Visit) -> HttpResponse:
         page.check(request)
         stages.advance(visit, STAGE)
         return SeeOther(stages.address_of(visit))
-    return show(request, visit, "ratings/instructions.html", STAGE, page)
+    return serve(request, visit, "ratings/instructions.html", page)

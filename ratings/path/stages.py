@@ -23,6 +23,8 @@ EXIT = "exit"
 WITH_POSITION = (CHAT, RATE)
 BEFORE_CONSENT = (ELIGIBILITY, CONSENT)
 
+PREPARING = "preparing"
+ENTRY = "entry"
 DEBRIEF = "debrief"
 DECLINED = "declined"
 ENDED = "ended"
@@ -54,14 +56,20 @@ def current_position(visit: Visit) -> int | None:
     return unfinished.values_list("position", flat=True).first()
 
 
+def last_rating_of(visit: Visit) -> str:
+    """The page of the last item, to look at it again."""
+    position = visit.assignments.order_by("-position").values_list("position", flat=True).first()
+    return reverse("path:rate", args=[visit.version.study.slug, position])
+
+
 def advance(visit: Visit, stage: str, left: bool | None = None) -> None:
     """Move a visit on from a stage. From any other it does not move: a page sent twice moves it once.
 
     `left` says whether items wait after this one; left out, it is looked up.
     """
-    if visit.stage != stage:
+    if visit.stage != stage or (following := _after(visit, stage, left)) == stage:
         return
-    visit.stage = _after(visit, stage, left)
+    visit.stage = following
     visit.last_seen_at = timezone.now()
     visit.save(update_fields=["stage", "last_seen_at"])
 

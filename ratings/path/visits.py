@@ -3,7 +3,6 @@
 The cookie, never the address, says who someone is, so nobody can reach another person's pages.
 """
 
-import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
@@ -11,7 +10,7 @@ from functools import wraps
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone, translation
 
 from ratings import codes
@@ -38,16 +37,17 @@ class SeeOther(HttpResponseRedirect):
 def with_visit(*of_stages: str):
     """Give a view the visit that the request's cookie belongs to: `view(request, visit, ...)`.
 
-    The view is of these stages: a visit that is elsewhere is sent to where it is. Without any, the view is for whoever
-    has a visit, also after its end. A POST runs in one transaction that holds the visit, so that two of them take turns.
+    The view is of these stages: a visit that is elsewhere is sent to where it is. Its POST runs in one transaction that
+    holds the visit, so that two of them take turns. Without any stage, the view is for whoever has a visit, also after
+    its end.
     """
 
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
         def wrapped(request: HttpRequest, slug: str, **kwargs) -> HttpResponse:
-            posted = request.method == "POST"
-            with transaction.atomic() if posted else nullcontext():
-                visit = find_visit(request, slug, lock=posted)
+            lock = bool(of_stages) and request.method == "POST"
+            with transaction.atomic() if lock else nullcontext():
+                visit = find_visit(request, slug, lock)
                 if visit is None:
                     return SeeOther(stages.entry_address(slug))
                 with translation.override(visit.locale):
@@ -78,8 +78,7 @@ def _answer(request: HttpRequest, visit: Visit, of_stages: tuple[str, ...], view
             return _way_out(visit, request.POST["action"])
         _keep_alive(visit)
     try:
-        with transaction.atomic() if request.method == "POST" else nullcontext():
-            return view(request, visit, **kwargs)
+        return view(request, visit, **kwargs)
     except OldPage:
         return SeeOther(f"{stages.address_of(visit)}?notice=old-page")
 
@@ -163,9 +162,15 @@ def end(visit: Visit, outcome: str) -> None:
     note(visit, Event.Kind.ENDED, outcome=outcome)
 
 
-def note(visit: Visit, kind: str, position: int | None = None, **detail) -> None:
+def note(visit: Visit, kind: str, stage: str = "", position: int | None = None, **detail) -> None:
     """Write down that something happened. Never what a person wrote."""
-    Event.objects.create(visit=visit, kind=kind, stage=visit.stage, position=position, detail=detail)
+    Event.objects.create(visit=visit, kind=kind, stage=stage or visit.stage, position=position, detail=detail)
+
+
+def serve(request: HttpRequest, visit: Visit, template: str, page: Page, **context) -> HttpResponse:
+    """A stage's page, asked for with GET; that it was served is written down."""
+    note(visit, Event.Kind.SERVED, page.stage, page.position or None)
+    return show(request, visit, template, page.stage, page, **context)
 
 
 def show(
@@ -180,7 +185,7 @@ def show(
     """A page of the path, in the visit's language, with what all of them have in common."""
     definition = definition_of(visit.version)
     if page is not None:
-        # Shown again, a form keeps its first hour of issue.
+        # A form that is shown again keeps the time at which it was first given out.
         context["page"] = request.POST["page"] if request.method == "POST" else page.token()
     context |= study_context(visit.version.study, definition, visit.locale)
     context |= {

@@ -1,0 +1,61 @@
+"""What a participant sees of a conversation: its messages as released, and never whose they are."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.utils.html import linebreaks
+from django.utils.safestring import SafeString, mark_safe
+
+from inference.leases import LeaseState
+from inference.models import Conversation, Turn
+from ratings.templatetags.replies import safe_markdown
+
+
+class NotYetMade(Exception):
+    """A reply that is to be shown is still being made."""
+
+
+@dataclass(frozen=True)
+class Message:
+    is_reply: bool
+    html: SafeString
+    words: int
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    messages: tuple[Message, ...]
+
+    @property
+    def words(self) -> int:
+        return sum(message.words for message in self.messages)
+
+
+def dialogue_of(conversation: Conversation | None) -> Dialogue:
+    """The messages of a conversation. Those that never change again are kept in memory, as the HTML they become."""
+    if conversation is None:
+        raise NotYetMade
+    if conversation.kind == Conversation.Kind.LIVE:
+        return _read(conversation.code)
+    return _published(conversation.code)
+
+
+@lru_cache(maxsize=2048)
+def _published(code: str) -> Dialogue:
+    return _read(code)
+
+
+def _read(code: str) -> Dialogue:
+    turns = list(Turn.objects.filter(conversation__code=code).order_by("index"))
+    if not turns or any(turn.state != LeaseState.DONE for turn in turns):
+        raise NotYetMade
+    return Dialogue(tuple(_message(turn) for turn in turns))
+
+
+def _message(turn: Turn) -> Message:
+    if turn.role == Turn.Role.ASSISTANT:
+        text, html = turn.released or "", safe_markdown(turn.released)
+    else:
+        text = turn.text or ""
+        html = mark_safe(linebreaks(text, autoescape=True))
+    return Message(turn.role == Turn.Role.ASSISTANT, html, len(text.split()))

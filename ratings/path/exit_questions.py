@@ -1,0 +1,60 @@
+"""A few questions about the person, mostly optional, and the button that finishes the study."""
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from ratings.models import Answer, Event, Visit
+from ratings.path import stages
+from ratings.path.forms import OwnWords, PathForm
+from ratings.path.pages import Page
+from ratings.path.visits import SeeOther, end, note, serve, show, with_visit
+from ratings.studyfile.publishing import definition_of
+from ratings.studyfile.schema import ExitQuestion
+
+STAGE = stages.EXIT
+
+
+class ExitForm(PathForm):
+    def __init__(self, questions: tuple[ExitQuestion, ...], data=None, files=None):
+        super().__init__(data, files)
+        for question in questions:
+            field = self.fields[question.key] = _field(question)
+            field.question = question
+
+    def answers(self) -> dict[str, str | list[str]]:
+        """What was answered; questions left open are not among them."""
+        return {key: value for key, value in self.cleaned_data.items() if value}
+
+
+def _field(question: ExitQuestion) -> forms.Field:
+    messages = {"required": _("Please answer this question."), "invalid_choice": _("Please choose from the list.")}
+    if question.kind == "text":
+        field: forms.Field = OwnWords(error_messages=messages)
+        field.required = not question.optional
+        return field
+    choices = [(choice.key, choice.key) for choice in question.choices]
+    kind = forms.MultipleChoiceField if question.kind == "choices" else forms.ChoiceField
+    return kind(choices=choices, required=not question.optional, error_messages=messages)
+
+
+@require_http_methods(["GET", "POST"])
+@with_visit(STAGE)
+def exit_questions(request: HttpRequest, visit: Visit) -> HttpResponse:
+    page = Page(visit, STAGE)
+    questions = definition_of(visit.version).exit_questions
+    if request.method == "GET":
+        return serve(request, visit, "ratings/exit.html", page, form=ExitForm(questions))
+    page.check(request)
+    if request.POST.get("action") == "back":
+        note(visit, Event.Kind.BACK)
+        return SeeOther(stages.last_rating_of(visit))
+    form = ExitForm(questions, request.POST, request.FILES)
+    if not form.is_valid():
+        return show(request, visit, "ratings/exit.html", STAGE, page, status=422, form=form)
+    Answer.objects.bulk_create(
+        Answer(visit=visit, kind=Answer.Kind.EXIT, key=key, value=value) for key, value in form.answers().items()
+    )
+    end(visit, Visit.Outcome.COMPLETED)
+    return SeeOther(stages.address_of(visit))

@@ -1,0 +1,221 @@
+"""One reply a page, with its scales. Earlier pages may be opened and changed until the person finishes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from ratings.models import Answer, Assignment, Criterion, Event, Exposure, StudyVersion, Visit
+from ratings.path import stages
+from ratings.path.dialogue import Dialogue, NotYetMade, dialogue_of
+from ratings.path.pages import Page
+from ratings.path.scales import CANNOT_JUDGE, RatingForm, check_name
+from ratings.path.visits import SeeOther, note, see_current_page, show, with_visit
+from ratings.studyfile.publishing import definition_of
+from ratings.studyfile.schema import Check, Item, StudyFile
+
+STAGE = stages.RATE
+SECONDS_A_CRITERION = 2
+WORDS_A_SECOND = 10
+# A break is worth offering where there are a few replies on each side of it.
+FEWEST_FOR_A_BREAK = 6
+
+
+@dataclass
+class Place:
+    """Where on their way a participant rates: an exposure at its position, among all of theirs."""
+
+    visit: Visit
+    exposure: Exposure
+    total: int
+    # The position that comes after it; None after the last one.
+    following: int | None
+
+    @property
+    def position(self) -> int:
+        return self.exposure.assignment.position
+
+    @property
+    def is_new(self) -> bool:
+        return self.exposure.submitted_at is None
+
+    @property
+    def page(self) -> Page:
+        revision = "" if self.is_new else f"{self.exposure.submitted_at.timestamp():.6f}"
+        return Page(self.visit, STAGE, self.position, revision)
+
+    @property
+    def offers_a_break(self) -> bool:
+        """After each third."""
+        thirds = (self.total // 3, 2 * self.total // 3)
+        return self.is_new and self.total >= FEWEST_FOR_A_BREAK and self.position - 1 in thirds
+
+
+@require_http_methods(["GET", "POST"])
+@with_visit(stages.CHAT, stages.RATE, stages.EXIT)
+def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
+    place = _place(visit, position)
+    if place is None:
+        return see_current_page(request, visit)
+    try:
+        dialogue = dialogue_of(place.exposure.conversation)
+    except NotYetMade:
+        return show(request, visit, "ratings/preparing.html", stages.PREPARING)
+    definition = definition_of(visit.version)
+    checks = [check for check in definition.checks if check.after == position]
+    if request.method == "GET":
+        form = RatingForm(visit, definition, given=_given(place, checks), checks=checks, comment=definition.comments)
+        _note_served(place)
+        return _page(request, place, dialogue, form)
+    place.page.check(request)
+    action = request.POST.get("action")
+    if action == "back":
+        note(visit, Event.Kind.BACK, STAGE, position)
+        return SeeOther(_address(visit, max(1, position - 1)))
+    form = RatingForm(
+        visit,
+        definition,
+        request.POST,
+        request.FILES,
+        checks=checks,
+        comment=definition.comments,
+        skipping=action == "skip",
+    )
+    if not form.is_valid():
+        return _page(request, place, dialogue, form, status=422)
+    was_new, seconds = place.is_new, place.page.seconds(request)
+    if action == "skip":
+        _keep(place, form, dict.fromkeys(form.keys), seconds, reason="skipped")
+    elif was_new and not place.exposure.asked_to_check and seconds < _least_seconds(definition, dialogue):
+        place.exposure.asked_to_check = True
+        place.exposure.save(update_fields=["asked_to_check"])
+        return _page(request, place, dialogue, form, was_quick=True)
+    else:
+        _keep(place, form, form.scores(), seconds)
+    return _go_on(place, was_new)
+
+
+def _place(visit: Visit, position: int) -> Place | None:
+    """The exposure at a position that the visit has reached: the current one, or one that was rated before."""
+    exposures = list(
+        Exposure.objects.filter(assignment__visit=visit)
+        .select_related("assignment__item", "conversation")
+        .defer("conversation__policy")
+        .order_by("assignment__position")
+    )
+    places = {exposure.assignment.position: exposure for exposure in exposures}
+    waiting = [place for place, exposure in places.items() if exposure.assignment.state != Assignment.State.COMPLETED]
+    current = waiting[0] if waiting and visit.stage == STAGE else None
+    reached = [place for place in places if place == current or place not in waiting]
+    if position not in reached:
+        return None
+    ahead = waiting[1:] if position == current else [place for place in reached if place > position]
+    return Place(visit, places[position], total=len(places), following=ahead[0] if ahead else None)
+
+
+def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingForm, status: int = 200, **context):
+    definition = definition_of(place.visit.version)
+    return show(
+        request,
+        place.visit,
+        "ratings/rate.html",
+        STAGE,
+        place.page,
+        status=status,
+        place=place,
+        dialogue=dialogue,
+        form=form,
+        item=_items(definition)[place.exposure.assignment.item.key],
+        **context,
+    )
+
+
+def _items(definition: StudyFile) -> dict[str, Item]:
+    return {item.key: item for item in definition.items}
+
+
+def _given(place: Place, checks: list[Check]) -> dict[str, str]:
+    """What was answered on this page before, as its form would send it."""
+    if place.is_new:
+        return {}
+    ratings = place.exposure.ratings.values_list("criterion__key", "value", "missing_reason")
+    given = {
+        key: CANNOT_JUDGE if value is None else str(value) for key, value, reason in ratings if reason != "skipped"
+    }
+    names = [check_name(check) for check in checks]
+    for answer in Answer.objects.filter(visit=place.visit, kind=Answer.Kind.CHECK, key__in=names) if names else ():
+        given[answer.key] = str(answer.value)
+    return given | {"comment": place.exposure.comment or ""}
+
+
+def _note_served(place: Place) -> None:
+    exposure = place.exposure
+    with transaction.atomic():
+        if exposure.shown_at is None:
+            exposure.shown_at = timezone.now()
+            exposure.save(update_fields=["shown_at"])
+        note(place.visit, Event.Kind.SERVED, STAGE, place.position)
+
+
+def _keep(place: Place, form: RatingForm, scores: dict[str, int | None], seconds: float, reason: str = CANNOT_JUDGE):
+    """Store what was answered, and beside it what was answered first and when it changed."""
+    visit, exposure = place.visit, place.exposure
+    events = [_event(place, Event.Kind.SUBMITTED, seconds=round(seconds, 1))]
+    if not place.is_new:
+        before = dict(exposure.ratings.values_list("criterion__key", "value"))
+        events += [
+            _event(place, Event.Kind.CHANGED, criterion=key, before=before.get(key), after=value)
+            for key, value in scores.items()
+            if before.get(key) != value
+        ]
+    criteria = criteria_of(visit.version)
+    exposure.record({criteria[key]: value for key, value in scores.items()}, reason=reason)
+    exposure.comment = form.cleaned_data.get("comment") or None
+    exposure.submitted_at = timezone.now()
+    exposure.save(update_fields=["comment", "submitted_at"])
+    for key, value in form.checked().items():
+        Answer.objects.update_or_create(visit=visit, kind=Answer.Kind.CHECK, key=key, defaults={"value": value})
+    Event.objects.bulk_create(events)
+    if exposure.assignment.state != Assignment.State.COMPLETED:
+        exposure.assignment.state = Assignment.State.COMPLETED
+        exposure.assignment.save(update_fields=["state"])
+
+
+def _event(place: Place, kind: str, **detail) -> Event:
+    return Event(visit=place.visit, kind=kind, stage=STAGE, position=place.position, detail=detail)
+
+
+def _go_on(place: Place, was_new: bool) -> HttpResponse:
+    """To the next page; for somebody who went back, that is the next of those rated before."""
+    visit = place.visit
+    if was_new:
+        stages.advance(visit, STAGE, left=place.following is not None)
+        return SeeOther(stages.address_of(visit, place.following))
+    if place.following is None:
+        return SeeOther(stages.address_of(visit))
+    return SeeOther(_address(visit, place.following))
+
+
+def _address(visit: Visit, position: int) -> str:
+    return reverse("path:rate", args=[visit.version.study.slug, position])
+
+
+def _least_seconds(definition: StudyFile, dialogue: Dialogue) -> float:
+    """Nobody reads and rates faster. In a chat it was read before."""
+    reading = dialogue.words / WORDS_A_SECOND if definition.mode == "stored" else 0
+    return max(SECONDS_A_CRITERION * len(definition.criteria), reading)
+
+
+def criteria_of(version: StudyVersion) -> dict[str, Criterion]:
+    return _criteria(version.pk, version.created_at)
+
+
+@lru_cache(maxsize=64)
+def _criteria(pk: int, created_at: datetime) -> dict[str, Criterion]:
+    """Published criteria never change, so a process looks once."""
+    return {criterion.key: criterion for criterion in Criterion.objects.filter(version=pk)}
