@@ -1,0 +1,396 @@
+"""A model of the transformers library, run here.
+
+One thread owns the model. Replies are computed together: new ones join between two steps, finished ones leave. Each
+keeps its own adapter, sampling, dice, stop strings, limit and deadline, so that nobody's reply depends on who else is
+being answered.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inference.conversion import content_hashes
+from inference.engines.base import (
+    Event,
+    EventStream,
+    Failure,
+    FailureKind,
+    Final,
+    FinishReason,
+    GenRequest,
+    Message,
+    Timings,
+    Token,
+)
+from inference.engines.reading import Reader
+from inference.engines.threads import prepare
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+# Tokens of prompts read in one go, which bounds memory; one long prompt is always let through.
+PROMPT_TOKENS = 4096
+
+
+class ModelError(ValueError):
+    """This folder cannot be served; the message says why."""
+
+
+@dataclass(eq=False)
+class Row:
+    """One reply under way."""
+
+    request: GenRequest
+    stream: EventStream
+    reader: Reader
+    generator: "torch.Generator"
+    submitted: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+    prompt_ids: list[int] = field(default_factory=list)
+    output_ids: list[int] = field(default_factory=list)
+    started: float = 0.0
+    first_token: float = 0.0
+    pieces: int = 0
+    batch_size: int = 0
+    rows_seen: int = 0  # summed over its steps
+
+    def say(self, text: str) -> None:
+        if text:
+            self.stream.put(Token(text, self.pieces))
+            self.pieces += 1
+
+    def fail(self, kind: FailureKind, message: str) -> None:
+        prompt_ids, output_ids = tuple(self.prompt_ids), tuple(self.output_ids)
+        self.stream.put(Failure(kind, message, prompt_ids=prompt_ids, output_ids=output_ids))
+
+    def finish(self, reason: FinishReason) -> None:
+        self.say(self.reader.finish())
+        text = self.reader.text
+        if reason != "cancelled" and not text.strip():
+            self.fail("empty", "The model said nothing.")
+            return
+        total = time.monotonic() - self.submitted
+        self.stream.put(
+            Final(
+                text=text,
+                finish_reason=reason,
+                prompt_ids=tuple(self.prompt_ids),
+                output_ids=tuple(self.output_ids),
+                timings=Timings(self.started or total, self.first_token or total, total),
+                batch_size=max(1, self.batch_size),
+                batch_mean=self.rows_seen / max(1, len(self.output_ids)),
+            )
+        )
+
+
+class HuggingFaceEngine:
+    """Serves a local folder of safetensors, and LoRA adapters on it by name."""
+
+    def __init__(
+        self,
+        folder: Path,
+        adapters: Mapping[str, Path] | None = None,
+        max_batch: int | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        threads: int | None = None,
+    ):
+        torch = prepare(threads)
+        from inference.engines.batch import Batch
+
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._max_batch = max_batch or (8 if self._device == "cpu" else 64)
+        self._limit = self._max_batch  # lowered when memory runs out
+        self._adapters = dict(adapters or {})
+        self._model, self._tokenizer = load(
+            Path(folder), self._adapters, self._device, dtype or ("float32" if self._device == "cpu" else "bfloat16")
+        )
+        self._batch = Batch(self._model, adapters=bool(self._adapters))
+        self._context = self._model.config.get_text_config().max_position_embeddings
+        self._ends = end_tokens(self._model, self._tokenizer)
+        self._control = [str(token) for token in self._tokenizer.added_tokens_decoder.values() if token.special]
+        self._description = self._describe(Path(folder))
+        self._waiting: list[Row] = []
+        self._rows: list[Row] = []
+        self._wake = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: GenRequest) -> Iterator[Event]:
+        row = self._row(request)
+        with self._wake:
+            if self._closed:
+                row.fail("unavailable", "The engine is closed.")
+            elif request.adapter and request.adapter not in self._adapters:
+                row.fail("refused", f"This engine has no adapter {request.adapter!r}.")
+            else:
+                self._waiting.append(row)
+                self._wake.notify()
+        return row.stream
+
+    def cancel(self, key: str) -> None:
+        with self._wake:
+            for row in self._waiting + self._rows:
+                if row.request.key == key:
+                    row.cancelled = True
+            self._wake.notify()
+
+    def capacity(self) -> int:
+        return self._max_batch
+
+    def describe(self) -> dict[str, Any]:
+        return dict(self._description)
+
+    def close(self) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join(timeout=10)
+
+    def _row(self, request: GenRequest) -> Row:
+        import torch
+
+        def give_up() -> None:
+            row.cancelled = True
+
+        row = Row(
+            request,
+            stream=EventStream(request.deadline, give_up),
+            reader=Reader(self._decode, request.stop),
+            generator=torch.Generator().manual_seed(request.seed % 2**64),
+        )
+        return row
+
+    def _describe(self, folder: Path) -> dict[str, Any]:
+        import torch
+
+        template = self._tokenizer.chat_template
+        return {
+            "engine": "huggingface",
+            "model": folder.name,
+            "weights": content_hashes(folder),
+            "adapters": {name: content_hashes(path) for name, path in self._adapters.items()},
+            "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
+            "context": self._context,
+            "device": torch.cuda.get_device_name() if self._device.startswith("cuda") else self._device,
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+            "max_batch": self._max_batch,
+            "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "peft")},
+        }
+
+    # From here on everything runs in the engine's own thread.
+
+    def _work(self) -> None:
+        while self._wait_for_work():
+            self._sort_out_waiting()
+            self._attempt(self._join, self._admit())
+            self._attempt(self._step, self._rows)
+        for row in self._rows + self._waiting:
+            row.fail("unavailable", "The engine was closed.")
+        del self._model, self._batch
+
+    def _wait_for_work(self) -> bool:
+        with self._wake:
+            self._wake.wait_for(lambda: self._closed or self._waiting or self._rows)
+            return not self._closed
+
+    def _sort_out_waiting(self) -> None:
+        """Answer those who need no model: cancelled, too late, or more than it can read."""
+        with self._wake:
+            waiting = list(self._waiting)
+        for row in waiting:
+            if not (self._ended_early(row) or self._unreadable(row)):
+                continue
+            with self._wake:
+                self._waiting.remove(row)
+
+    def _ended_early(self, row: Row) -> bool:
+        if row.cancelled:
+            row.finish("cancelled")
+        elif row.request.deadline is not None and time.monotonic() > row.request.deadline:
+            row.fail("deadline", f"The deadline passed after {len(row.output_ids)} tokens.")
+        else:
+            return False
+        return True
+
+    def _unreadable(self, row: Row) -> bool:
+        """Render and count the prompt, once."""
+        if row.prompt_ids:
+            return False
+        try:
+            row.prompt_ids = self._encode(row.request.messages)
+        except Exception as error:  # noqa: BLE001  a template is a program: whatever it raises concerns this row alone
+            row.fail("engine", f"The chat template failed: {type(error).__name__}.")
+            return True
+        needed = len(row.prompt_ids) + row.request.sampling.max_new_tokens
+        if needed > self._context:
+            row.fail("context_too_long", f"{needed} tokens are needed, the model has room for {self._context}.")
+            return True
+        return False
+
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        escaped = [{**message, "content": self._as_text(message["content"])} for message in messages]
+        text = self._tokenizer.apply_chat_template(escaped, add_generation_prompt=True, tokenize=False)
+        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _as_text(self, content: str) -> str:
+        """A person may type `<|im_end|>`: an invisible space inside makes it text, not the end of their turn."""
+        for token in self._control:
+            content = content.replace(token, f"{token[0]}\u200b{token[1:]}")
+        return content
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def _admit(self) -> list[Row]:
+        """Those who may join now, first come first served, as many as rows and memory allow."""
+        chosen: list[Row] = []
+        width = 0
+        with self._wake:
+            # Who came since the waiting were sorted out is not read yet.
+            ready = [row for row in self._waiting if row.prompt_ids]
+            for row in ready[: max(0, self._limit - len(self._rows))]:
+                width = max(width, len(row.prompt_ids) + len(row.output_ids))
+                if chosen and width * (len(chosen) + 1) > PROMPT_TOKENS:
+                    break
+                chosen.append(row)
+        return chosen
+
+    def _attempt(self, work: Callable[[list[Row]], None], rows: list[Row]) -> None:
+        """A fault ends the replies it concerns, not the thread. When memory is short, fewer are tried together."""
+        if not rows:
+            return
+        try:
+            work(rows)
+        except Exception as error:
+            if out_of_memory(error):
+                self._shrink(rows)
+                return
+            logger.exception("A step of %s replies failed", len(rows))
+            self._drop(rows)
+            for row in rows:
+                row.fail("engine", f"{type(error).__name__} in the model.")
+
+    def _shrink(self, rows: list[Row]) -> None:
+        """Put everybody back, to be read anew and continued half as many at a time."""
+        everybody = self._rows + [row for row in rows if row not in self._rows]
+        self._drop(self._rows)
+        if len(everybody) == 1:
+            self._drop(everybody)
+            everybody[0].fail("out_of_memory", "Even this reply alone does not fit into memory.")
+            return
+        self._limit = len(everybody) // 2
+        logger.warning("Out of memory with %s replies; going on with %s at a time", len(everybody), self._limit)
+        with self._wake:
+            self._waiting = everybody + [row for row in self._waiting if row not in everybody]
+
+    def _drop(self, rows: list[Row]) -> None:
+        with self._wake:
+            self._waiting = [row for row in self._waiting if row not in rows]
+        staying = [index for index, row in enumerate(self._rows) if row not in rows]
+        self._batch.keep(staying)
+        self._rows = [self._rows[index] for index in staying]
+
+    def _join(self, newcomers: list[Row]) -> None:
+        from inference.engines.batch import Entry
+
+        for row in newcomers:
+            row.started = row.started or time.monotonic() - row.submitted
+            row.batch_size = row.batch_size or len(self._rows) + len(newcomers)
+        logits = self._batch.join([Entry(row.prompt_ids + row.output_ids, row.request.adapter) for row in newcomers])
+        with self._wake:
+            self._waiting = [row for row in self._waiting if row not in newcomers]
+        before = len(self._rows)
+        self._rows = self._rows + newcomers
+        self._advance(newcomers, logits, before)
+
+    def _step(self, rows: list[Row]) -> None:
+        self._advance(rows, self._batch.step([row.output_ids[-1] for row in rows]))
+
+    def _advance(self, rows: list[Row], logits: "torch.Tensor", before: int = 0) -> None:
+        """Choose each row's next token and let those go that are done."""
+        from inference.engines.choosing import choose
+
+        tokens = choose(
+            logits,
+            [row.request.sampling for row in rows],
+            [row.prompt_ids + row.output_ids for row in rows],
+            [row.generator for row in rows],
+        )
+        going = [row for row, token in zip(rows, tokens, strict=True) if not self._take(row, token)]
+        kept = list(range(before)) + [before + index for index, row in enumerate(rows) if row in going]
+        self._batch.keep(kept)
+        self._rows = self._rows[:before] + going
+
+    def _take(self, row: Row, token: int) -> bool:
+        """Give the row its token; has it ended?"""
+        row.first_token = row.first_token or time.monotonic() - row.submitted
+        row.rows_seen += len(self._rows)
+        row.output_ids.append(token)
+        if token in self._ends:
+            row.finish("stop")
+            return True
+        row.say(row.reader.push(token))
+        if row.reader.stopped:
+            row.finish("stop")
+        elif len(row.output_ids) >= row.request.sampling.max_new_tokens:
+            row.finish("length")
+        else:
+            return self._ended_early(row)
+        return True
+
+
+def load(folder: Path, adapters: Mapping[str, Path], device: str, dtype: str) -> tuple[Any, Any]:
+    """Model and tokenizer from local safetensors; never from the network, never running a repository's own code."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"There are no safetensors in {folder}.")
+    transformers_logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if not tokenizer.chat_template:
+        raise ModelError(f"The tokenizer in {folder} has no chat template.")
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+    )
+    for name, path in adapters.items():
+        model = with_adapter(model, name, Path(path))
+    return model.to(device).eval(), tokenizer
+
+
+def with_adapter(model: Any, name: str, path: Path) -> Any:
+    from peft import PeftConfig, PeftModel
+
+    if not (path / "adapter_model.safetensors").is_file():
+        raise ModelError(f"There is no adapter_model.safetensors in {path}.")
+    config = PeftConfig.from_pretrained(str(path))
+    if config.modules_to_save or getattr(config, "trainable_token_indices", None) or getattr(config, "use_dora", False):
+        raise ModelError(f"The adapter in {path} changes more than LoRA layers; merge it into its base first.")
+    if isinstance(model, PeftModel):
+        model.load_adapter(str(path), adapter_name=name)
+        return model
+    return PeftModel.from_pretrained(model, str(path), adapter_name=name)
+
+
+def end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    ends = model.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [ends]
+    return {end for end in [*ends, tokenizer.eos_token_id] if end is not None}
+
+
+def out_of_memory(error: Exception) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
