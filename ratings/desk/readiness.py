@@ -1,0 +1,64 @@
+"""What stands between a version and its participants: what is done, to be seen to, or missing."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django.conf import settings
+
+from ratings.models import StudyVersion, Visit
+from ratings.studyfile.publishing import definition_of
+
+
+@dataclass(frozen=True)
+class Check:
+    state: Literal["done", "open", "stop"]
+    text: str
+    advice: str = ""
+
+    @property
+    def sign(self) -> str:
+        return {"done": "✓", "open": "!", "stop": "✗"}[self.state]
+
+    @property
+    def word(self) -> str:
+        return {"done": "Done", "open": "To see to", "stop": "Missing"}[self.state]
+
+
+def of(version: StudyVersion) -> list[Check]:
+    return [check for check in (_replies(version), _pilot(version), _screening(version), _address()) if check]
+
+
+def _replies(version: StudyVersion) -> Check | None:
+    definition = definition_of(version)
+    if definition.mode == "chat":
+        return None
+    wanted = version.replies_wanted
+    if not wanted:
+        count = len(definition.shown_items) * len(definition.arms)
+        return Check("open", f"{count} replies are made after publishing", "Participants wait until all are there.")
+    made = version.replies_made
+    if made < wanted:
+        return Check("stop", f"{made} of {wanted} replies are made", "Until all are there, people are asked to wait.")
+    return Check("done", f"All {wanted} replies are there")
+
+
+def _pilot(version: StudyVersion) -> Check:
+    pilots = Visit.objects.of_pool(version, "pilot").completed().count()
+    if pilots:
+        return Check("done", f"{pilots} pilot participant{'s' if pilots > 1 else ''} went all the way")
+    return Check("open", "Nobody has gone through it as a pilot yet", "Five people find most of what is unclear.")
+
+
+def _screening(version: StudyVersion) -> Check | None:
+    if definition_of(version).mode != "chat":
+        return None
+    if word := version.screening_acknowledged:
+        return Check("open", f"Messages are not screened for crisis; acknowledged by {word['by']}")
+    return Check("stop", "Messages are not screened for crisis", "Beyond a pilot somebody has to acknowledge it.")
+
+
+def _address() -> Check:
+    if settings.THIS_COMPUTER_ONLY:
+        advice = "Set EVALSITE_URL to the address under which others reach it, and start again."
+        return Check("open", f"{settings.PUBLIC_URL} opens on this computer only", advice)
+    return Check("done", f"People reach it at {settings.PUBLIC_URL}")
