@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import GenericAlias
@@ -200,7 +200,8 @@ class _Reading:
             return StudyFile.model_validate(data, context={"locales": known})
         except ValidationError as error:
             for details in error.errors(include_url=False)[:MOST_FAULTS]:
-                self._fault(*_explain(details), at_key=details["type"] == "extra_forbidden")
+                at_key = details["type"] == "extra_forbidden" or "[key]" in details["loc"]
+                self._fault(*_explain(details), at_key=at_key)
             return None
 
     def _cross_check(self, data: dict[str, Any], complete: bool) -> None:
@@ -242,8 +243,6 @@ def _explain(error: ErrorDetails) -> tuple[Path, str, str]:
             return path, f"a block of keys is needed here, not {_written(value)}", ""
         case "string_pattern_mismatch":
             return path, f"{_written(value)} is not possible here", "two capital letters, such as US"
-        case "too_short":
-            return path, "the list is empty", ""
         case "too_long":
             return path, f"the list has {context['actual_length']} entries, more than {context['max_length']}", ""
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
@@ -282,13 +281,13 @@ def _known_key(path: Path) -> str:
     name = str(path[-1])
     if " " in name:
         return 'a text with a comma in it needs "quotes" between { }'
-    hint = nearest(name, part.model_fields)
-    if hint.startswith("did you mean"):
-        return hint
-    homes = [top for top, info in StudyFile.model_fields.items() if name in _fields(_part_of(info.annotation))]
-    if name in StudyFile.model_fields and part is not StudyFile:
+    if part is StudyFile:
+        for top, info in StudyFile.model_fields.items():
+            if name in getattr(_part_of(info.annotation), "model_fields", ()):
+                return f"it belongs under `{top}`"
+    elif name in StudyFile.model_fields:
         return "it belongs to the top of the file"
-    return f"it belongs under `{homes[0]}`" if homes and part is StudyFile else hint
+    return nearest(name, part.model_fields)
 
 
 def _part_of(annotation: Any) -> Any:
@@ -298,7 +297,3 @@ def _part_of(annotation: Any) -> Any:
     if get_origin(annotation) is not None:
         return next((part for part in map(_part_of, get_args(annotation)) if part is not None), None)
     return None
-
-
-def _fields(part: Any) -> Iterator[str]:
-    return iter(part.model_fields if part is not None else ())

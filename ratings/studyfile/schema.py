@@ -142,6 +142,13 @@ def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    # Not `min_length`: pydantic calls a list too short as well when its only entry has a fault.
+    if not values:
+        raise fault("the list is empty")
+    return values
+
+
 _TEXT_SCHEMA = {
     "anyOf": [
         {"type": "string", "minLength": 1},
@@ -479,12 +486,6 @@ class ExitQuestion(Part):
 ADULT = Question(key="adult", question=defaults.ADULT_QUESTION, accept="yes")
 
 
-def _instructions(data: dict[str, Any]) -> str:
-    if data.get("mode") == "chat":
-        return defaults.CHAT_INSTRUCTIONS
-    return defaults.REPLIES_INSTRUCTIONS if data.get("replies") else defaults.STORED_INSTRUCTIONS
-
-
 class StudyFile(Part):
     """A study as it is written down: frozen, complete, every default spelled out."""
 
@@ -496,7 +497,9 @@ class StudyFile(Part):
     """What participants read at the top. It should not give away what is compared."""
     mode: Literal["stored", "chat"]
     """`stored`: people rate replies made beforehand. `chat`: people talk with the arms."""
-    locales: Annotated[tuple[Locale, ...], Field(min_length=1, max_length=30), AfterValidator(_unique)] = ("en",)
+    locales: Annotated[tuple[Locale, ...], Field(max_length=30), AfterValidator(_some), AfterValidator(_unique)] = (
+        "en",
+    )
     """The languages participants may choose, the study's own first. A text is then written `{en: ..., hi: ...}`."""
     contact: OneLine
     """An address where participants reach the people behind the study."""
@@ -504,9 +507,7 @@ class StudyFile(Part):
     """How long it takes, as participants are told."""
     target: Annotated[Whole, Field(ge=1, le=1_000_000)]
     """Completed participants."""
-    place_minutes: Annotated[Whole, Field(ge=5, le=100_000)] = Field(
-        default_factory=lambda data: max(60, 4 * data.get("minutes", 0))
-    )
+    place_minutes: Annotated[Whole, Field(ge=5, le=100_000)] = 60
     """How long an unfinished place is held for somebody; left out, four times `minutes` and at least an hour."""
     completion: Completion = Completion()
     eligibility: tuple[Question, ...] = Field((), validate_default=True)
@@ -514,10 +515,11 @@ class StudyFile(Part):
     consent: Consent
     replies: ReplyFile | None = None
     """A file beside this one with replies made elsewhere, instead of models."""
-    instructions: Text = Field(default_factory=_instructions)
+    instructions: Text = defaults.STORED_INSTRUCTIONS
+    """Left out, a general text that fits the mode."""
     practice: Practice = Practice()
     scale: Scale
-    criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=20)
+    criteria: Annotated[tuple[Criterion, ...], Field(max_length=20), AfterValidator(_some)]
     cannot_judge: Flag = True
     """Offer "I can't judge this", stored as no rating with its reason."""
     comments: Flag = True
@@ -535,6 +537,21 @@ class StudyFile(Part):
     nothing is left out by itself."""
     exit_questions: tuple[ExitQuestion, ...] = Field((), max_length=40)
     debrief: Text = defaults.DEBRIEF
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_depends_on_the_rest(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        minutes = data.get("minutes")
+        usual: dict[str, Any] = {}
+        if type(minutes) is int and 0 < minutes <= 240:
+            usual["place_minutes"] = max(60, 4 * minutes)
+        if data.get("mode") == "chat":
+            usual["instructions"] = defaults.CHAT_INSTRUCTIONS
+        elif data.get("replies") is not None:
+            usual["instructions"] = defaults.REPLIES_INSTRUCTIONS
+        return {**usual, **data}
 
     @field_validator("eligibility")
     @classmethod

@@ -240,6 +240,8 @@ class _Builder:
             place = self._at(event)
             key = self._key(event, path)
             child = self.node(next(self.events), (*path, key))
+            if child.value is None and child.place.line > place.line:
+                child.place = place  # the parser puts a value that is not there where the next one begins
             if key in node.value:
                 first = node.keys[key].line
                 self._problem(place, (*path, key), f"the key is there twice, first in line {first}", "keep one of them")
