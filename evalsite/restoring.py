@@ -80,12 +80,9 @@ def _unpack(source: Path, folder: Path) -> dict:
             if manifest["format"] != FORMAT:
                 raise BackupError(f"{source} was made by a newer version of Evalsite. Update this one first.")
             names = [*manifest["files"], *({JOURNAL} & set(archive.namelist()))]
-            for name in names:
-                parts = PurePosixPath(name).parts
-                known = name in (DATABASE, JOURNAL) or (parts[0] == "keys" and parts[1:] in [(key,) for key in KEYS])
-                if not known and (parts[0] != "media" or ".." in parts):
-                    raise BackupError(f"{source} holds {name}, which does not belong in a copy.")
-                archive.extract(name, folder)
+            if foreign := [name for name in names if not _belongs(name)]:
+                raise BackupError(f"{source} holds {foreign[0]}, which does not belong in a copy.")
+            archive.extractall(folder, names)
             for name, digest in manifest["files"].items():
                 if sha256_of(folder / name) != digest:
                     raise BackupError(f"{source} is damaged: {name} is not what it was. Take another copy.")
@@ -96,6 +93,13 @@ def _unpack(source: Path, folder: Path) -> dict:
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError):
         raise BackupError(f"{source} is not a copy made by Evalsite, or it is damaged.") from None
     return manifest
+
+
+def _belongs(name: str) -> bool:
+    folder, *rest = PurePosixPath(name).parts
+    if folder == "keys":
+        return rest in [[key] for key in KEYS]
+    return name in (DATABASE, JOURNAL) or (folder == "media" and ".." not in rest)
 
 
 def _refuse_unsound(copied: Path) -> None:

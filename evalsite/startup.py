@@ -13,12 +13,14 @@ from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import User
 from evalsite import backups, restoring
-from ratings.models import Study
+from ratings.models import Study, StudyVersion
 from ratings.studyfile import publishing
 from ratings.studyfile.faults import StudyFileErrors
 
 EXAMPLES = settings.BASE_DIR / "studies"
 RESEARCHER = "researcher"
+# The pages of an API that answers in JSON only; compressing them takes longer than everything else at a first start.
+UNUSED_STATIC = ["rest_framework"]
 
 Say = Callable[[str], None]
 
@@ -33,19 +35,26 @@ def bring_database_up_to_date(say: Say) -> None:
     restoring.reapply_withdrawals()
 
 
+def fold_log() -> None:
+    """Leave everything in one database file, whose log would else be folded in at the next start only."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
 def collect_static() -> None:
     """Collect and compress styles and scripts, unless they are as they were."""
     state = hashlib.sha256("\n".join(_static_files()).encode()).hexdigest()
     note = Path(settings.STATIC_ROOT) / ".collected"
     if note.exists() and note.read_text() == state:
         return
-    call_command("collectstatic", verbosity=0, interactive=False, clear=True)
+    call_command("collectstatic", verbosity=0, interactive=False, clear=True, ignore_patterns=UNUSED_STATIC)
     note.write_text(state)
 
 
 def _static_files() -> Iterator[str]:
     for finder in get_finders():
-        for name, storage in finder.list([]):
+        for name, storage in finder.list(UNUSED_STATIC):
             yield f"{name} {storage.size(name)} {storage.get_modified_time(name).timestamp()}"
 
 
@@ -66,16 +75,16 @@ def load_examples(say: Say) -> None:
         # An example's file is named after its study, so that a second start need not read it.
         if owner and file.stem not in loaded:
             try:
-                publishing.load(
-                    file.read_bytes(),
-                    file.name,
-                    _beside(file),
-                    owner,
-                    publish_it=True,
-                    acknowledged="made by the quickstart, for this computer only",
-                )
+                load_example(file, owner)
             except (StudyFileErrors, publishing.Refused) as fault:
                 say(f"{file.name} was not loaded: {fault}")
+
+
+def load_example(file: Path, owner: User) -> StudyVersion:
+    acknowledged = "the quickstart, for this computer only"
+    return publishing.load(
+        file.read_bytes(), file.name, _beside(file), owner, publish_it=True, acknowledged=acknowledged
+    )
 
 
 def _beside(file: Path) -> Callable[[str], bytes | None]:

@@ -57,7 +57,7 @@ class Command(BaseCommand):
             self.say("\nStopping: replies under way are made again at the next start.")
             schedule.stop()
             dispatch.stop(patience=2.0)
-            connections.close_all()
+            startup.fold_log()
         self.say(f"Stopped. Everything is kept in {settings.DATA_DIR}")
         # A page that still waits for a reply, or the model in the middle of a step, must not keep the terminal.
         self.stdout.flush()
