@@ -42,12 +42,14 @@ def refuse(turn_pk: int, worker: str, failure: Failure) -> None:
 
 
 def claim(turn_pk: int, worker: str, engine: Engine | None) -> "Work | None":
-    turn = Turn.objects.select_related("conversation__setup__chat_model").filter(pk=turn_pk).first()
-    if turn is None or (attempt := Turn.objects.claim(turn_pk, worker)) is None:
-        return None
-    if attempt > 1 and turn.attempts == attempt - 1 and not turn.tries.filter(number=turn.attempts).exists():
-        # Its worker was killed or has stalled: this is all that is known of that try.
-        _record(turn, turn.attempts, turn.worker, turn.claimed_at, outcome="lost")
+    with transaction.atomic():
+        turns = Turn.objects.select_for_update(of=("self",)).select_related("conversation__setup__chat_model")
+        turn = turns.filter(pk=turn_pk).first()
+        if turn is None or (attempt := Turn.objects.claim(turn_pk, worker)) is None:
+            return None
+        if turn.attempts and not turn.tries.filter(number=turn.attempts).exists():
+            # Its worker was killed or has stalled: this is all that is known of that try.
+            _record(turn, turn.attempts, turn.worker, turn.claimed_at, outcome="lost")
     work = Work(turn, attempt, worker, engine)
     if attempt > turn.attempts_allowed:
         work.fail(Failure("engine", "Every worker that tried this turn was lost."))
