@@ -116,6 +116,7 @@ def snapshot() -> Iterator[None]:
     if connection.in_atomic_block:
         yield
         return
+    connection.ensure_connection()
     if connection.vendor == "sqlite":
         mode = connection.transaction_mode
         connection.transaction_mode = "DEFERRED"

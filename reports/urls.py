@@ -1,4 +1,10 @@
-from django.urls import path  # noqa: F401
+from django.urls import path
+
+from reports import views
 
 app_name = "reports"
-urlpatterns: list = []
+
+urlpatterns = [
+    path("<slug:slug>/report/", views.report, name="report"),
+    path("<slug:slug>/export/", views.export, name="export"),
+]

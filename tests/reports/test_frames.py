@@ -1,3 +1,7 @@
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from ratings import frames
 from ratings.frames import pool_of
 from ratings.models import Consent, Participant
@@ -154,3 +158,16 @@ def test_all_rows_come_with_few_queries(study, django_assert_max_num_queries):
         list(frames.rating_rows(pool))
     with django_assert_max_num_queries(5):
         list(frames.participant_rows(pool))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_snapshot_only_reads_and_leaves_the_connection_as_it_was():
+    connection.close()
+    connection.connect()
+    mode = connection.transaction_mode
+
+    with CaptureQueriesContext(connection) as queries, frames.snapshot():
+        Participant.objects.count()
+
+    assert "IMMEDIATE" not in queries.captured_queries[0]["sql"]
+    assert connection.transaction_mode == mode

@@ -1,0 +1,78 @@
+"""The report of a study and its data package, for its owner."""
+
+import tempfile
+
+from csp.decorators import csp_update
+from django import forms
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_POST, require_safe
+
+from ratings.desk.owned import with_study
+from ratings.frames import NothingPublished, Pool, pool_of, snapshot
+from ratings.models import Participant, Study
+
+# What Plotly's script needs: its own style sheet, and pictures that it makes in the browser.
+FIGURES = {
+    "style-src": [
+        "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+        "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='",
+    ],
+    "img-src": ["data:", "blob:"],
+}
+
+
+class PoolForm(forms.Form):
+    """Which participants: their kind, and a version of the study with whose design they took part."""
+
+    kind = forms.ChoiceField(choices=Participant.Kind, required=False)
+    version = forms.IntegerField(min_value=1, required=False)
+
+    def pool(self, study: Study) -> Pool:
+        if not self.is_valid():
+            raise Http404("There is no such report.")
+        return pool_of(study, self.cleaned_data["kind"] or study.kind_now, self.cleaned_data["version"])
+
+
+# The statistics and the figures are imported when they are first asked for, so that the server starts quickly.
+
+
+@require_safe
+@csp_update(FIGURES)
+@with_study
+def report(request: HttpRequest, study: Study) -> HttpResponse:
+    from reports.page import as_page
+    from reports.report import study_report
+
+    try:
+        pool = PoolForm(request.GET).pool(study)
+    except NothingPublished:
+        return render(request, "reports/unpublished.html", {"study": study})
+    with snapshot():
+        numbers = study_report(pool)
+    context = {
+        "study": study,
+        "pool": pool,
+        "kinds": Participant.Kind.choices,
+        "older": request.GET.get("version"),
+        "report": numbers,
+        "page": as_page(numbers, pool.definition),
+    }
+    return render(request, "reports/report.html", context)
+
+
+@require_POST
+@with_study
+def export(request: HttpRequest, study: Study) -> HttpResponse:
+    from reports.package import write_package
+
+    try:
+        pool = PoolForm(request.POST).pool(study)
+    except NothingPublished as nothing:
+        raise Http404(str(nothing)) from None
+    file = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
+    write_package(pool, request.user, file)
+    file.seek(0)
+    return FileResponse(
+        file, as_attachment=True, filename=f"{study.slug}-{pool.kind}.zip", content_type="application/zip"
+    )
