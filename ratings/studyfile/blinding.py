@@ -54,6 +54,12 @@ def names_in(text: str, names: Iterable[str]) -> str | None:
     return None
 
 
+def names_of(model: str) -> list[str]:
+    """What a model may be called by: `smollm2-135m` is also SmolLM2 and SmolLM."""
+    family = re.split(r"[^A-Za-z0-9]+", model)[0]
+    return list(dict.fromkeys(name for name in (model, family, family.rstrip("0123456789")) if len(name) >= 3))
+
+
 def _parts(key: str) -> list[str]:
     return [part for part in re.split(r"[^a-z0-9]+", key.casefold()) if part]
 

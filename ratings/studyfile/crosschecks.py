@@ -10,15 +10,24 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ratings.studyfile.blinding import names_in, telling_part
+from ratings.studyfile import defaults
+from ratings.studyfile.blinding import names_in, names_of, telling_part
 from ratings.studyfile.faults import nearest
 from ratings.studyfile.yamltext import Path
 
 FEW_ITEMS = 8
 MANY_CRITERIA = 6
 LONG_MINUTES = 20
-PARTICIPANTS_READ = ("title", "consent", "instructions", "practice", "criteria", "items", "checks", "exit_questions")
-NOT_READ = {"key", "stratum", "split", "version", "ticks", "kind", "answer", "after", "optional"}
+PARTICIPANTS_READ = (
+    *("title", "eligibility", "consent", "instructions", "practice", "criteria", "items", "checks", "chat"),
+    *("exit_questions", "debrief", "resources"),
+)
+LEFT_OUT = {
+    "instructions": [defaults.STORED_INSTRUCTIONS, defaults.REPLIES_INSTRUCTIONS, defaults.CHAT_INSTRUCTIONS],
+    "practice": [defaults.PRACTICE_PROMPT, defaults.PRACTICE_REPLY, defaults.PRACTICE_FEEDBACK],
+    "debrief": defaults.DEBRIEF,
+}
+NOT_READ = {"key", "stratum", "split", "version", "ticks", "kind", "accept", "release", "country"}
 
 
 class Finding(NamedTuple):
@@ -128,24 +137,26 @@ def arms_are_blind(draft: Draft) -> Iterator[Finding]:
 
 def texts_are_blind(draft: Draft) -> Iterator[Finding]:
     models = {arm["model"] for _, arm in draft.blocks("arms") if isinstance(arm.get("model"), str)}
-    names = sorted({*draft.keys("arms"), *models})
-    for top in (*PARTICIPANTS_READ, "chat", "debrief", "resources"):
-        for path, text in _texts(draft.data.get(top), (top,)):
+    names = sorted({*draft.keys("arms"), *(name for model in models for name in names_of(model))})
+    for top in PARTICIPANTS_READ:
+        for path, text in texts(draft.data.get(top, LEFT_OUT.get(top)), (top,)):
             if name := names_in(text, names):
                 hint = "rename the arm, or say it in other words"
-                yield Finding(path, f"participants would read {name!r}, the name of an arm or its model", hint)
+                where = path if top in draft.data else (top,)
+                yield Finding(where, f"participants would read {name!r}, the name of an arm or its model", hint)
 
 
-def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+def texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The texts in a part of the file that participants may read, each with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
         for key, child in value.items():
             if key not in NOT_READ:
-                yield from _texts(child, (*path, key))
+                yield from texts(child, (*path, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            yield from _texts(child, (*path, index))
+            yield from texts(child, (*path, index))
 
 
 def criteria_measure_something(draft: Draft) -> Iterator[Finding]:
@@ -154,7 +165,7 @@ def criteria_measure_something(draft: Draft) -> Iterator[Finding]:
         message = f"{len(criteria)} criteria tire people; answers to the last ones get careless"
         yield Finding(("criteria", MANY_CRITERIA), message, "split the study, or keep six", warning=True)
     for index, criterion in criteria:
-        for path, text in _texts(criterion, ("criteria", index)):
+        for path, text in texts(criterion, ("criteria", index)):
             if path[2] in ("label", "question", "low", "high") and re.search(r"\b(dis)?agree", text, re.IGNORECASE):
                 hint = 'ask for the thing itself: "How ... is this reply?"'
                 yield Finding(path, "agreeing with a statement measures politeness too", hint, warning=True)
@@ -225,7 +236,7 @@ def checks_can_be_passed(draft: Draft) -> Iterator[Finding]:
             continue
         if points and not points[0] <= answer <= points[1]:
             yield Finding(("checks", index, "answer"), f"{answer} is not on the scale from {points[0]} to {points[1]}")
-        for path, text in _texts(check.get("text"), ("checks", index, "text")):
+        for path, text in texts(check.get("text"), ("checks", index, "text")):
             if not re.search(rf"(?<!\d){answer}(?!\d)", text):
                 yield Finding(path, f"the text does not say that the answer is {answer}", warning=True)
 

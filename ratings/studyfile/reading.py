@@ -108,7 +108,7 @@ class _Reading:
         complete = self._take_from_replies(data)
         self._cross_check(data, complete)
         self._add_prompts(data)
-        definition = self._validate(data)
+        definition = self._validate(data, complete)
         if definition is None or any(fault.severity == "error" for fault in self.faults):
             raise self._errors()
         return Loaded(definition, source, self.replies, self.reply_files, self._sorted("warning"), self.root)
@@ -193,7 +193,7 @@ class _Reading:
             if item.get("prompt") is None and isinstance(key := item.get("key"), str) and key in found:
                 item["prompt"] = found[key]
 
-    def _validate(self, data: dict[str, Any]) -> StudyFile | None:
+    def _validate(self, data: dict[str, Any], complete: bool) -> StudyFile | None:
         locales = data.get("locales", ["en"])
         known = [locale for locale in locales if isinstance(locale, str)] if isinstance(locales, list) else []
         try:
@@ -201,15 +201,18 @@ class _Reading:
         except ValidationError as error:
             for details in error.errors(include_url=False)[:MOST_FAULTS]:
                 at_key = details["type"] == "extra_forbidden" or "[key]" in details["loc"]
-                self._fault(*_explain(details), at_key=at_key)
+                if complete or not self._is_taken(details["loc"]):
+                    self._fault(*_explain(details), at_key=at_key)
             return None
 
     def _cross_check(self, data: dict[str, Any], complete: bool) -> None:
-        taken = {name for name in ("arms", "items") if name not in self.root.value}
         for path, message, hint, warning, at_key in crosschecks.findings(data):
-            if not complete and taken and path and path[0] in ("arms", "items", "design"):
-                continue  # said about a reply file that has its own faults
-            self._fault(path, message, hint, severity="warning" if warning else "error", at_key=at_key)
+            if complete or not (self._is_taken(path) or path[:1] == ("design",)):
+                self._fault(path, message, hint, severity="warning" if warning else "error", at_key=at_key)
+
+    def _is_taken(self, path: Path) -> bool:
+        """Whether this was taken from the reply file: while that has faults of its own, nothing more is said."""
+        return path[:1] in (("arms",), ("items",)) and path[0] not in self.root.value
 
 
 # The words of the schema's faults.

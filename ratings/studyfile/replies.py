@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ratings.studyfile.blinding import names_in, self_naming
+from pydantic_core import PydanticCustomError
+
+from ratings.studyfile.blinding import names_in, self_naming, telling_part
 from ratings.studyfile.faults import Fault, nearest
-from ratings.studyfile.schema import LONGEST_TEXT
+from ratings.studyfile.schema import ARM_KEY, ITEM_KEY, LONGEST_TEXT
 from ratings.studyfile.yamltext import control_character, name_of, place_of
 
 LARGEST_FILE = 50_000_000  # bytes
@@ -72,6 +74,7 @@ class _Reader:
         self.faults: list[Fault] = []
         self.first_of: dict[str, StoredReply] = {}
         self.seen: dict[tuple[str, str], int] = {}
+        self.new_keys: set[tuple[str, str]] = set()
 
     def read(self, source: bytes) -> list[StoredReply]:
         replies: list[StoredReply] = []
@@ -197,10 +200,26 @@ class _Reader:
 
     def _key(self, line: int, row: dict[str, Any], column: str, known: Collection[str] | None) -> str:
         key = self._text(line, row, column)
-        if key and known is not None and key not in known:
+        if not key or (column, key) in self.new_keys:
+            return key
+        if known is None:
+            self.new_keys.add((column, key))
+            self._check_key(line, column, key)
+        elif key not in known:
             noun = "item" if column == "item_id" else "arm"
             self._fault(line, column, f"the study file lists no {noun} `{key[:60]}`", nearest(key, known))
         return key
+
+    def _check_key(self, line: int, column: str, key: str) -> None:
+        """What the study file would be told about a key that it listed itself."""
+        try:
+            (ARM_KEY if column == "arm" else ITEM_KEY).check(key)
+        except PydanticCustomError as error:
+            said = error.context or {}
+            self._fault(line, column, said["message"], said["hint"])
+        if column == "arm" and (told := telling_part(key)):
+            message = f"`{key}` says something about the arm: {told!r}"
+            self._fault(line, column, message, "choose a plain word, such as a tree or a river")
 
     def _text(self, line: int, row: Mapping[str, Any], column: str) -> str:
         """The text of a cell, or nothing after a fault."""

@@ -164,8 +164,10 @@ Slug = Annotated[
     str, Word(r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens, as in `support-view`", 50)
 ]
 Locale = Annotated[str, Word(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a language code such as `en`, `hi` or `pt-BR`", 20)]
-ArmKey = Annotated[str, Word(r"[A-Za-z][A-Za-z0-9_-]*", "letters, digits, hyphens and underscores, a letter first", 40)]
-ItemKey = Annotated[str, Word(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, hyphens, dots and underscores", 64)]
+ARM_KEY = Word(r"[A-Za-z][A-Za-z0-9_-]*", "letters, digits, hyphens and underscores, a letter first", 40)
+ITEM_KEY = Word(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, hyphens, dots and underscores", 64)
+ArmKey = Annotated[str, ARM_KEY]
+ItemKey = Annotated[str, ITEM_KEY]
 CriterionKey = Annotated[
     str, Word(r"[a-z][a-z0-9_]*", "small letters, digits and underscores, as in `empathy_support`", 40)
 ]

@@ -56,6 +56,7 @@ def test_a_letter_or_a_number_is_only_warned_about(key):
         ("Which reply helps?", "Is Linden better?", "s.yaml:3:8 title"),
         ("prompt: First worry.", "prompt: A rowan tree fell.", "s.yaml:24:24 items[0].prompt"),
         ("text: At length.", "text: We use smollm2-135m here.", "s.yaml:11:9 consent.text"),
+        ("text: At length.", "text: SmolLM answers.", "s.yaml:11:9 consent.text"),
     ],
 )
 def test_a_text_that_names_an_arm_or_its_model_is_refused(old, new, place):
@@ -63,6 +64,15 @@ def test_a_text_that_names_an_arm_or_its_model_is_refused(old, new, place):
 
     assert len(found) == 1
     assert found[0].startswith(f"{place}: participants would read ")
+
+
+def test_an_arm_named_like_a_word_of_a_default_text_is_refused():
+    found = faults(changed(("key: rowan", "key: lemon"), ("b: rowan", "b: lemon")))
+
+    assert found == [
+        "s.yaml:1:1 practice: participants would read 'lemon', the name of an arm or its model "
+        "(rename the arm, or say it in other words)"
+    ]
 
 
 def test_a_system_message_may_hold_any_word():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ratings.studyfile import crosschecks, read
+from ratings.studyfile import StudyFile, crosschecks, read
 from ratings.studyfile.blinding import FAMILIES, names_in
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -66,7 +66,7 @@ def test_it_asks_for_consent_in_separate_ticks(loaded):
 
 def test_no_text_that_participants_read_names_a_model_or_an_arm(loaded):
     data = loaded.definition.model_dump(mode="json", exclude={"arms", "replies", "design", "slug", "contact"})
-    texts = [text for _, text in crosschecks._texts(data, ())]
+    texts = [text for _, text in crosschecks.texts(data, ())]
     texts += [message.content for reply in loaded.replies for message in reply.messages]
 
     assert len(texts) > 50
@@ -75,7 +75,7 @@ def test_no_text_that_participants_read_names_a_model_or_an_arm(loaded):
 
 def test_no_item_speaks_of_a_crisis_and_no_text_promises_treatment(loaded):
     data = loaded.definition.model_dump(mode="json", include={"items", "title", "instructions"})
-    text = " ".join(text for _, text in crosschecks._texts(data, ())).casefold()
+    text = " ".join(text for _, text in crosschecks.texts(data, ())).casefold()
 
     assert not re.search(r"suicid|kill|self-harm|hurt myself|want to die|overdose|abuse|diagnos|treatment", text)
 
@@ -122,10 +122,5 @@ def test_your_own_replies_bring_ten_items_and_three_arms():
 
 def test_the_file_to_copy_explains_each_of_its_fields():
     text = (STUDIES / "own-replies.yaml").read_text(encoding="utf-8")
-    explained = re.findall(r"(?m)^([a-z_]+):(?:.*#.*)?$|^(?:#.*\n)([a-z_]+):", text)
 
-    from ratings.studyfile import StudyFile
-
-    unexplained = {name for name in StudyFile.model_fields if not re.search(rf"(?m)^(#.*)?\b{name}\b", text)}
-    assert explained
-    assert unexplained <= {"chat", "place_minutes", "items"}
+    assert [name for name in StudyFile.model_fields if not re.search(rf"(?m)^(# *)?{name}:", text)] == []

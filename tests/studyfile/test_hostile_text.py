@@ -2,6 +2,7 @@
 
 import pytest
 
+from ratings.studyfile import yamltext
 from tests.studyfile.written import STUDY, changed, faults, load
 
 
@@ -36,7 +37,6 @@ def billion_laughs() -> bytes:
         (b"[" * 100_000, "1:26", "nested more than 24 deep"),
         (b"{a: " * 25_000, "1:101", "nested more than 24 deep"),
         (b"- " * 50_000, "1:51", "nested more than 24 deep"),
-        (b"items: [" + b"1," * 100_000 + b"]", "1:120005", "more than 60,000 values"),
         (b"".join(b"k%d: 1\n" % n for n in range(5000)), "201:1", "more than 200 keys in one block"),
         (billion_laughs(), "6:", "aliases make this file grow beyond all use"),
         (b"a: &a '" + b"x" * 100_000 + b"'\nb: [" + b"*a," * 1000 + b"]\n", "2:", "aliases make this file grow"),
@@ -49,6 +49,14 @@ def test_it_is_one_clear_fault(source, place, words):
     assert len(found) == 1
     assert found[0].startswith(f"s.yaml:{place}")
     assert words in found[0]
+
+
+def test_more_values_than_a_page_can_wait_for_are_refused(monkeypatch):
+    monkeypatch.setattr(yamltext, "MOST_VALUES", 1000)
+
+    found = faults(b"items: [" + b"1," * 1000 + b"]")
+
+    assert found == ["s.yaml:1:2005 file: the file has more than 1,000 values (put the prompts into a reply file)"]
 
 
 def test_tags_are_refused():
@@ -95,6 +103,6 @@ def test_a_fault_stays_in_its_line_whatever_the_key_holds():
 
 
 def test_very_many_faults_are_cut_off():
-    text = STUDY.replace("items:\n", "items:\n" + "  - {key: one, prompt: x, y: z}\n" * 2000)
+    text = STUDY.replace("items:\n", "items:\n" + "  - {key: one, prompt: x, y: z}\n" * 600)
 
     assert len(faults(text)) == 500

@@ -262,15 +262,26 @@ def test_faults_of_the_reply_file_come_after_those_of_the_study_file():
 
 
 def test_keys_that_the_study_cannot_use_are_refused():
-    found = faults(with_replies(), REPLIES.replace("aspen", "an aspen tree"))
+    found = faults(with_replies(), REPLIES.replace("aspen", "an aspen tree").replace("two,", "zwei/2,"))
 
-    assert any("arms[0].key" in fault and "not possible here" in fault for fault in found)
+    assert found == [
+        "own.csv:2:1 arm: 'an aspen tree' is not possible here "
+        "(letters, digits, hyphens and underscores, a letter first)",
+        "own.csv:4:1 item_id: 'zwei/2' is not possible here (letters, digits, hyphens, dots and underscores)",
+    ]
 
 
-def test_a_telling_arm_in_the_reply_file_is_refused():
-    assert any(
-        "says something about the arm" in fault for fault in faults(with_replies(), REPLIES.replace("birch", "human"))
-    )
+def test_a_telling_arm_in_the_reply_file_is_named_by_its_first_line():
+    found = faults(with_replies(), REPLIES.replace("birch", "human"))
+
+    assert found == [
+        "own.csv:3:1 arm: `human` says something about the arm: 'human' "
+        "(choose a plain word, such as a tree or a river)"
+    ]
+
+
+def test_an_arm_that_could_be_any_word_is_named_when_a_reply_holds_it():
+    assert any("names" in fault or "would read 'reply'" in fault for fault in wrong(REPLIES.replace("birch", "reply")))
 
 
 def test_what_was_read_is_handed_on_with_its_bytes():
