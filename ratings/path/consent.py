@@ -3,7 +3,6 @@
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
@@ -30,6 +29,11 @@ TICKS = {
     "training": gettext_lazy("What I write and choose may be used to train AI programs."),
 }
 
+NEEDED = {
+    "take_part": gettext_lazy("To take part, tick that you have read the information and take part freely."),
+    "sensitive": gettext_lazy("To take part, tick that what touches on feelings or health may be stored."),
+}
+
 
 class ConsentForm(PathForm):
     def __init__(self, consent: schema.Consent, data=None, files=None):
@@ -38,7 +42,7 @@ class ConsentForm(PathForm):
             self.fields[f"consent_{tick}"] = forms.BooleanField(
                 label=TICKS[tick],
                 required=tick in consent.required,
-                error_messages={"required": _("To take part, please tick: %s") % TICKS[tick]},
+                error_messages={"required": NEEDED.get(tick, "")},
             )
 
     def ticks(self) -> list[str]:
@@ -50,17 +54,17 @@ def text_hash(consent: schema.Consent, tick: str) -> str:
     return sha256(f"{consent.fingerprint}\n{TICKS[tick]}")
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit(STAGE)
 def consent(request: HttpRequest, visit: Visit) -> HttpResponse:
     page = Page(visit, STAGE)
     wording = definition_of(visit.version).consent
-    if request.method == "GET":
+    if request.method != "POST":
         return serve(request, visit, "ratings/consent.html", page, form=ConsentForm(wording))
     page.check(request)
     form = ConsentForm(wording, request.POST, request.FILES)
     if not form.is_valid():
-        return show(request, visit, "ratings/consent.html", STAGE, page, status=422, form=form)
+        return show(request, visit, "ratings/consent.html", STAGE, page, form=form)
     _keep(visit, wording, form.ticks())
     try:
         enrol(visit)

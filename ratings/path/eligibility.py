@@ -11,17 +11,18 @@ from ratings.path.forms import PathForm
 from ratings.path.pages import Page
 from ratings.path.visits import SeeOther, end, serve, show, with_visit
 from ratings.studyfile.publishing import definition_of
-from ratings.studyfile.schema import Question
+from ratings.studyfile.schema import StudyFile, text_in
 
 STAGE = stages.ELIGIBILITY
 
 
 class EligibilityForm(PathForm):
-    def __init__(self, questions: tuple[Question, ...], data=None, files=None):
+    def __init__(self, visit: Visit, definition: StudyFile, data=None, files=None):
         super().__init__(data, files)
-        self.questions = questions
-        for question in questions:
-            message = _("Please answer yes or no.")
+        self.questions = definition.eligibility
+        for question in self.questions:
+            asked = text_in(question.question, visit.locale, definition.default_locale)
+            message = _("Answer yes or no: %s") % asked
             field = forms.ChoiceField(
                 choices=[("yes", _("Yes")), ("no", _("No"))],
                 error_messages={"required": message, "invalid_choice": message},
@@ -33,17 +34,17 @@ class EligibilityForm(PathForm):
         return all(self.cleaned_data[question.key] == question.accept for question in self.questions)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit(STAGE)
 def eligibility(request: HttpRequest, visit: Visit) -> HttpResponse:
     page = Page(visit, STAGE)
     definition = definition_of(visit.version)
-    if request.method == "GET":
-        return serve(request, visit, "ratings/eligibility.html", page, form=EligibilityForm(definition.eligibility))
+    if request.method != "POST":
+        return serve(request, visit, "ratings/eligibility.html", page, form=EligibilityForm(visit, definition))
     page.check(request)
-    form = EligibilityForm(definition.eligibility, request.POST, request.FILES)
+    form = EligibilityForm(visit, definition, request.POST, request.FILES)
     if not form.is_valid():
-        return show(request, visit, "ratings/eligibility.html", STAGE, page, status=422, form=form)
+        return show(request, visit, "ratings/eligibility.html", STAGE, page, form=form)
     if form.lets_in():
         Answer.objects.bulk_create(
             Answer(visit=visit, kind=Answer.Kind.ELIGIBILITY, key=question.key, value=form.cleaned_data[question.key])

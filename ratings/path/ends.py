@@ -41,7 +41,7 @@ def code_of(visit: Visit) -> str:
     return ""
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit()
 def debrief(request: HttpRequest, visit: Visit) -> HttpResponse:
     if visit.outcome != Visit.Outcome.COMPLETED:
@@ -59,7 +59,6 @@ def debrief(request: HttpRequest, visit: Visit) -> HttpResponse:
         visit,
         "ratings/debrief.html",
         stages.DEBRIEF,
-        status=422 if form.is_bound else 200,
         form=form,
         feelings=FEELINGS,
         feeling=answer.value if answer else "",

@@ -38,7 +38,7 @@ from ratings.studyfile.schema import StudyFile
 WAY_IN_LASTS = 24 * 3600
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def entry(request: HttpRequest, slug: str) -> HttpResponse:
     study = _study(slug)
     if panel.is_panel_link(request.GET):
@@ -84,7 +84,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     return response
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def return_by_code(request: HttpRequest, slug: str) -> HttpResponse:
     study = _study(slug)
     if request.method == "POST" and limits.exhausted(request, "return"):
@@ -96,7 +96,7 @@ def return_by_code(request: HttpRequest, slug: str) -> HttpResponse:
         limits.count(request, "return")
     context = _context(request, study, stages.ENTRY) | {"form": form}
     with translation.override(context["language"]):
-        return render(request, "ratings/return.html", context, status=422 if form.is_bound else 200)
+        return render(request, "ratings/return.html", context)
 
 
 class ReturnForm(forms.Form):

@@ -11,16 +11,17 @@ from ratings.path.forms import OwnWords, PathForm
 from ratings.path.pages import Page
 from ratings.path.visits import SeeOther, end, note, serve, show, with_visit
 from ratings.studyfile.publishing import definition_of
-from ratings.studyfile.schema import ExitQuestion
+from ratings.studyfile.schema import ExitQuestion, StudyFile, text_in
 
 STAGE = stages.EXIT
 
 
 class ExitForm(PathForm):
-    def __init__(self, questions: tuple[ExitQuestion, ...], data=None, files=None):
+    def __init__(self, visit: Visit, definition: StudyFile, data=None, files=None):
         super().__init__(data, files)
-        for question in questions:
-            field = self.fields[question.key] = _field(question)
+        for question in definition.exit_questions:
+            asked = text_in(question.question, visit.locale, definition.default_locale)
+            field = self.fields[question.key] = _field(question, asked)
             field.question = question
 
     def answers(self) -> dict[str, str | list[str]]:
@@ -28,8 +29,11 @@ class ExitForm(PathForm):
         return {key: value for key, value in self.cleaned_data.items() if value}
 
 
-def _field(question: ExitQuestion) -> forms.Field:
-    messages = {"required": _("Please answer this question."), "invalid_choice": _("Please choose from the list.")}
+def _field(question: ExitQuestion, asked: str) -> forms.Field:
+    messages = {
+        "required": _("Please answer: %s") % asked,
+        "invalid_choice": _("Please choose one of the answers: %s") % asked,
+    }
     if question.kind == "text":
         field: forms.Field = OwnWords(error_messages=messages)
         field.required = not question.optional
@@ -39,20 +43,20 @@ def _field(question: ExitQuestion) -> forms.Field:
     return kind(choices=choices, required=not question.optional, error_messages=messages)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit(STAGE)
 def exit_questions(request: HttpRequest, visit: Visit) -> HttpResponse:
     page = Page(visit, STAGE)
-    questions = definition_of(visit.version).exit_questions
-    if request.method == "GET":
-        return serve(request, visit, "ratings/exit.html", page, form=ExitForm(questions))
+    definition = definition_of(visit.version)
+    if request.method != "POST":
+        return serve(request, visit, "ratings/exit.html", page, form=ExitForm(visit, definition))
     page.check(request)
     if request.POST.get("action") == "back":
         note(visit, Event.Kind.BACK)
         return SeeOther(stages.last_rating_of(visit))
-    form = ExitForm(questions, request.POST, request.FILES)
+    form = ExitForm(visit, definition, request.POST, request.FILES)
     if not form.is_valid():
-        return show(request, visit, "ratings/exit.html", STAGE, page, status=422, form=form)
+        return show(request, visit, "ratings/exit.html", STAGE, page, form=form)
     Answer.objects.bulk_create(
         Answer(visit=visit, kind=Answer.Kind.EXIT, key=key, value=value) for key, value in form.answers().items()
     )

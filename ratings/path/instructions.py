@@ -11,7 +11,7 @@ from ratings.path.visits import SeeOther, serve, with_visit
 STAGE = stages.INSTRUCTIONS
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit(STAGE)
 def instructions(request: HttpRequest, visit: Visit) -> HttpResponse:
     page = Page(visit, STAGE)

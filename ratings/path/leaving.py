@@ -13,7 +13,7 @@ from ratings.path.visits import SeeOther, end, find_visit, forget, show, with_vi
 from ratings.withdrawal import withdraw
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit()
 def leave(request: HttpRequest, visit: Visit) -> HttpResponse:
     """`leave` keeps what was given; `delete` asks once more, and then nothing is left."""
@@ -49,7 +49,7 @@ class WithdrawalForm(forms.Form):
         return code
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def by_code(request: HttpRequest) -> HttpResponse:
     """For whoever has only the withdrawal code: on another device, weeks later."""
     if request.method == "POST" and limits.exhausted(request, "withdraw"):
@@ -58,7 +58,7 @@ def by_code(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         if form.is_bound:
             limits.count(request, "withdraw")
-        return render(request, "ratings/withdraw.html", {"form": form}, status=422 if form.is_bound else 200)
+        return render(request, "ratings/withdraw.html", {"form": form})
     if request.POST.get("sure") != "yes":
         return render(request, "ratings/delete.html", {"code": form.cleaned_data["code"]})
     slug = form.visit.version.study.slug

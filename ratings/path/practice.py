@@ -13,7 +13,7 @@ from ratings.studyfile.publishing import definition_of
 STAGE = stages.PRACTICE
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit(STAGE)
 def practice(request: HttpRequest, visit: Visit) -> HttpResponse:
     """First the form; once it is answered, the same page with feedback and the way on."""
@@ -27,7 +27,7 @@ def practice(request: HttpRequest, visit: Visit) -> HttpResponse:
             return SeeOther(stages.address_of(visit))
         form = RatingForm(visit, definition, request.POST, request.FILES, comment=False)
         if not form.is_valid():
-            return show(request, visit, "ratings/practice.html", STAGE, page, status=422, form=form)
+            return show(request, visit, "ratings/practice.html", STAGE, page, form=form)
         Answer.objects.bulk_create(
             Answer(visit=visit, kind=Answer.Kind.PRACTICE, key=key, value=value) for key, value in form.scores().items()
         )

@@ -56,7 +56,7 @@ class Place:
         return self.is_new and self.total >= FEWEST_FOR_A_BREAK and self.position - 1 in thirds
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @with_visit(stages.CHAT, stages.RATE, stages.EXIT)
 def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
     place = _place(visit, position)
@@ -68,7 +68,7 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
         return show(request, visit, "ratings/preparing.html", stages.PREPARING)
     definition = definition_of(visit.version)
     checks = [check for check in definition.checks if check.after == position]
-    if request.method == "GET":
+    if request.method != "POST":
         form = RatingForm(visit, definition, given=_given(place, checks), checks=checks, comment=definition.comments)
         _note_served(place)
         return _page(request, place, dialogue, form)
@@ -87,7 +87,7 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
         skipping=action == "skip",
     )
     if not form.is_valid():
-        return _page(request, place, dialogue, form, status=422)
+        return _page(request, place, dialogue, form)
     was_new, seconds = place.is_new, place.page.seconds(request)
     if action == "skip":
         _keep(place, form, dict.fromkeys(form.keys), seconds, reason="skipped")
@@ -118,7 +118,7 @@ def _place(visit: Visit, position: int) -> Place | None:
     return Place(visit, places[position], total=len(places), following=ahead[0] if ahead else None)
 
 
-def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingForm, status: int = 200, **context):
+def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingForm, **context) -> HttpResponse:
     definition = definition_of(place.visit.version)
     return show(
         request,
@@ -126,7 +126,6 @@ def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingFo
         "ratings/rate.html",
         STAGE,
         place.page,
-        status=status,
         place=place,
         dialogue=dialogue,
         form=form,
@@ -162,7 +161,9 @@ def _note_served(place: Place) -> None:
         note(place.visit, Event.Kind.SERVED, STAGE, place.position)
 
 
-def _keep(place: Place, form: RatingForm, scores: dict[str, int | None], seconds: float, reason: str = CANNOT_JUDGE):
+def _keep(
+    place: Place, form: RatingForm, scores: dict[str, int | None], seconds: float, reason: str = CANNOT_JUDGE
+) -> None:
     """Store what was answered, and beside it what was answered first and when it changed."""
     visit, exposure = place.visit, place.exposure
     events = [_event(place, Event.Kind.SUBMITTED, seconds=round(seconds, 1))]

@@ -63,7 +63,7 @@ class RatingForm(PathForm):
             row.chosen = (self.data if self.is_bound else given or {}).get(row.name, "")
         if comment:
             self.fields["comment"] = OwnWords()
-            self.comment = (self.data if self.is_bound else given or {}).get("comment", "")
+            self.comment_given = (self.data if self.is_bound else given or {}).get("comment", "")
         if self.is_bound:
             for row in self.rows:
                 row.error = " ".join(self.errors.get(row.name, ()))
@@ -117,10 +117,10 @@ def check_name(check: Check) -> str:
 
 def scale_field(row: ScaleRow, required: bool) -> forms.ChoiceField:
     choices = [str(point) for point in row.points]
-    message = _("Please choose a number from %(low)s to %(high)s: %(question)s") % {
+    message = _("Choose a number from %(low)s to %(high)s for “%(question)s”.") % {
         "low": row.points[0],
-        "high": row.points[-1],
-        "question": row.question,
+        "high": row.last,
+        "question": row.label or row.question,
     }
     if row.off_scale:
         choices.append(CANNOT_JUDGE)
