@@ -122,15 +122,19 @@ def _examine(form: StudyFileForm, study: Study | None, stored: Callable[[str], b
     if not form.is_valid():
         refusals = [str(message) for errors in form.errors.values() for message in errors]
         return Findings(text=form.data.get("text", ""), refusals=refusals)
-    findings = Findings(text=form.source.decode("utf-8-sig", "replace"), name=form.name, read=True)
+    return _findings(form.source, form.name, study, _reader(form, stored))
+
+
+def _findings(source: bytes, name: str, study: Study | None, read_reply: Callable[[str], bytes | None]) -> Findings:
+    findings = Findings(text=source.decode("utf-8-sig", "replace"), name=name, read=True)
     try:
-        loaded = publishing.check(form.source, form.name, _reader(form, stored))
+        loaded = publishing.check(source, name, read_reply)
     except StudyFileErrors as errors:
         findings.faults, findings.warnings = errors.faults, errors.warnings
     else:
         findings.warnings = loaded.warnings
         if objection := _about_the_slug(loaded.definition.slug, study):
-            findings.faults = [Fault(form.name, *loaded.place_of("slug"), "slug", *objection)]
+            findings.faults = [Fault(name, *loaded.place_of("slug"), "slug", *objection)]
     return findings
 
 
@@ -178,8 +182,10 @@ def new(request: HttpRequest) -> HttpResponse:
     example = next((path for path in _example_files() if path.stem == name and path.suffix in STUDY_FILES), None)
     if name and example is None:
         raise Http404
-    text = _with_free_slug(example.read_text()) if example else ""
-    return _page(request, None, Findings(text=text))
+    if example is None:
+        return _page(request, None, Findings())
+    text = _with_free_slug(example.read_text())
+    return _page(request, None, _findings(text.encode(), "study.yaml", None, _kept_replies(None)))
 
 
 @require_http_methods(["GET", "POST"])
@@ -188,7 +194,7 @@ def edit(request: HttpRequest, study: Study) -> HttpResponse:
     if request.method == "POST":
         return _save(request, study)
     version = study.draft or study.current_version
-    return _page(request, study, Findings(text=bytes(version.source).decode("utf-8-sig", "replace")))
+    return _page(request, study, _findings(bytes(version.source), "study.yaml", study, _kept_replies(study)))
 
 
 @require_POST

@@ -19,7 +19,7 @@ STAGES = {
     "consent": "Consent",
     "instructions": "Instructions",
     "practice": "Practice",
-    "rate": "Chats and ratings",
+    "rate": "Ratings",
     "exit": "Exit questions",
 }
 
@@ -143,7 +143,7 @@ def progress(version: StudyVersion, kind: str) -> Progress:
         completed=completed,
         target=definition.target,
         active=sum(row["active"] for row in rows if not row["outcome"]),
-        steps=_steps(rows, gone),
+        steps=_steps(rows, gone, definition.mode == "chat"),
         outcomes=_outcomes(rows, gone),
         arms=_arms(version, visits),
         median_minutes=_median_minutes(visits),
@@ -165,7 +165,7 @@ def _place(stage: str, finished: bool) -> int:
     return stages.index(stage) if stage in stages else len(stages)
 
 
-def _steps(rows: list[dict], gone: list[dict]) -> list[Step]:
+def _steps(rows: list[dict], gone: list[dict], chat: bool) -> list[Step]:
     reached: Counter[int] = Counter()
     here: Counter[int] = Counter()
     left: Counter[int] = Counter()
@@ -183,7 +183,7 @@ def _steps(rows: list[dict], gone: list[dict]) -> list[Step]:
         reached.update(dict.fromkeys(range(place + 1), row["people"]))
         if not row["had_completed"]:
             left[place] += row["people"]
-    labels = [*STAGES.values(), "Finished"]
+    labels = [*(STAGES | {"rate": "Chats and ratings"} if chat else STAGES).values(), "Finished"]
     return [Step(label, reached[place], here[place], left[place]) for place, label in enumerate(labels)]
 
 
