@@ -133,14 +133,7 @@ class _Reading:
 
     def _place(self, path: Path, at_key: bool) -> Place:
         # What was taken from the reply file has no place of its own in the study file.
-        if (
-            path
-            and isinstance(self.root.value, dict)
-            and path[0] in ("arms", "items")
-            and path[0] not in self.root.value
-        ):
-            path = ("replies",) if "replies" in self.root.value else ()
-        return self.root.find(path, key=at_key)
+        return self.root.find(("replies",) if self._is_taken(path) else path, key=at_key)
 
     def _sorted(self, severity: str) -> list[Fault]:
         chosen = dict.fromkeys(fault for fault in self.faults if fault.severity == severity)
@@ -165,7 +158,8 @@ class _Reading:
             content = None
         if content is None:
             if isinstance(name, str):
-                self._fault(("replies",), f"there is no file {name[:120]!r} beside the study file")
+                hint = "put it into the same folder, or upload both together"
+                self._fault(("replies",), f"there is no file {name[:120]!r} beside the study file", hint)
             return False
         self.reply_files[name] = content
         draft = crosschecks.Draft(data)
@@ -206,12 +200,15 @@ class _Reading:
             return None
 
     def _cross_check(self, data: dict[str, Any], complete: bool) -> None:
+        # While the reply file has faults of its own, nothing more is said about what was taken from it.
+        rests_on_replies = self._is_taken(("arms",)) or self._is_taken(("items",))
         for path, message, hint, warning, at_key in crosschecks.findings(data):
-            if complete or not (self._is_taken(path) or path[:1] == ("design",)):
+            unsure = self._is_taken(path) or (rests_on_replies and path[:1] == ("design",))
+            if complete or not unsure:
                 self._fault(path, message, hint, severity="warning" if warning else "error", at_key=at_key)
 
     def _is_taken(self, path: Path) -> bool:
-        """Whether this was taken from the reply file: while that has faults of its own, nothing more is said."""
+        """Whether this comes from the reply file, since the study file leaves it out."""
         return path[:1] in (("arms",), ("items",)) and path[0] not in self.root.value
 
 

@@ -253,7 +253,18 @@ def test_listed_items_take_their_prompts_from_the_reply_file():
 
 
 def test_a_missing_reply_file_is_one_fault():
-    assert faults(with_replies()) == ["s.yaml:20:10 replies: there is no file 'own.csv' beside the study file"]
+    assert faults(with_replies()) == [
+        "s.yaml:20:10 replies: there is no file 'own.csv' beside the study file "
+        "(put it into the same folder, or upload both together)"
+    ]
+
+
+def test_a_fault_among_the_replies_does_not_hide_one_of_the_design():
+    text = with_replies("arms: [{key: aspen}, {key: birch}]\nitems: [{key: one}, {key: two}]\n")
+
+    found = faults(text.replace("items_each: 2", "items_each: 3"), REPLIES.replace("A reply.", ""))
+
+    assert [fault.split(" ")[1] for fault in found] == ["design.items_each:", "reply:"]
 
 
 @pytest.mark.parametrize("name", ["../own.csv", "/etc/passwd", "a/b.csv", "own.xlsx", "..", "C:\\own.csv"])

@@ -65,7 +65,7 @@ def read_or_faults(source: bytes, replies: bytes = REPLIES):
     return None
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(bent())
 def test_a_bent_file_is_read_or_its_faults_have_places(tree):
     loaded = read_or_faults(json.dumps(tree, indent=1).encode())
@@ -88,7 +88,7 @@ def test_punctuation_is_read_or_its_faults_have_places(text):
     read_or_faults(text.encode())
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.binary(max_size=60), st.integers(0, len(REPLIES)))
 def test_noise_among_replies_is_read_or_its_faults_have_places(noise, where):
     read_or_faults((STUDIES / "own-replies.yaml").read_bytes(), REPLIES[:where] + noise + REPLIES[where:])
