@@ -3,9 +3,15 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Self
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.utils import timezone
+
+
+class ResearcherManager(UserManager):
+    def first_researcher(self) -> "User":
+        """Whose studies are when nobody says otherwise. Made without a password on an installation that has nobody."""
+        return self.order_by("pk").first() or self.create_user("researcher", must_change_password=True)
 
 
 class User(AbstractUser):
@@ -13,6 +19,8 @@ class User(AbstractUser):
 
     # Set for the password that the first `make run` prints: the next login has to choose another.
     must_change_password = models.BooleanField(default=False)
+
+    objects = ResearcherManager()
 
 
 class ApiTokenQuerySet(models.QuerySet):

@@ -1,6 +1,16 @@
 from django.contrib import messages
-from django.contrib.auth.views import PasswordChangeView
+from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.urls import reverse_lazy
+
+from accounts.models import AuditEntry
+
+
+class Login(LoginView):
+    template_name = "accounts/login.html"
+
+    def form_valid(self, form):
+        AuditEntry.objects.record(form.get_user(), "login")
+        return super().form_valid(form)
 
 
 class ChangePassword(PasswordChangeView):

@@ -18,7 +18,6 @@ from ratings.studyfile import publishing
 from ratings.studyfile.faults import StudyFileErrors
 
 EXAMPLES = settings.BASE_DIR / "studies"
-RESEARCHER = "researcher"
 # The pages of an API that answers in JSON only; compressing them takes longer than everything else at a first start.
 UNUSED_STATIC = ["rest_framework"]
 
@@ -59,21 +58,24 @@ def _static_files() -> Iterator[str]:
 
 
 def first_account() -> str | None:
-    """Make the researcher's account if there is none yet; its password, which only the first sign-in will take."""
-    if User.objects.exists():
+    """A password for the first researcher, who is made if there is nobody; only their first sign-in will take it."""
+    researcher = User.objects.first_researcher()
+    if researcher.has_usable_password():
         return None
     password = "-".join(secrets.token_hex(2) for _ in range(4))
-    User.objects.create_user(RESEARCHER, password=password, must_change_password=True)
+    researcher.set_password(password)
+    researcher.must_change_password = True
+    researcher.save(update_fields=["password", "must_change_password"])
     return password
 
 
 def load_examples(say: Say) -> None:
     """Publish the example studies that are not there yet. What was loaded once is the researcher's, and left alone."""
-    owner = User.objects.order_by("pk").first()
+    owner = User.objects.first_researcher()
     loaded = set(Study.objects.values_list("slug", flat=True))
     for file in sorted(EXAMPLES.glob("*.yaml")):
         # An example's file is named after its study, so that a second start need not read it.
-        if owner and file.stem not in loaded:
+        if file.stem not in loaded:
             try:
                 load_example(file, owner)
             except (StudyFileErrors, publishing.Refused) as fault:

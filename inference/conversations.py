@@ -23,6 +23,9 @@ POLICY: dict[str, Any] = {
     "mask": [],  # names that no reply may tell, beside the model's own
 }
 
+# Nobody waits for a reply that is made in advance, and a busy laptop makes eight of them at once.
+MADE_IN_ADVANCE = {"release": "whole", "first_token_s": 1200, "turn_s": 3600}
+
 
 class CannotSay(Exception):
     """A message that is not taken now. The person keeps what they wrote."""
@@ -99,7 +102,7 @@ def retry_failed(replies: TurnQuerySet) -> int:
 def stored(setup: Setup, prompt: str, seed: int, mask: Iterable[str] = ()) -> Conversation:
     """The conversation in which this setup answers this prompt: made once, in the background, whoever asks for it."""
     content: dict[str, Any] = {"setup": setup.digest, "prompt": prompt}
-    policy = POLICY | {"release": "whole", "mask": sorted(mask)}
+    policy = POLICY | MADE_IN_ADVANCE | {"mask": sorted(mask)}
     if policy["mask"]:
         content["mask"] = policy["mask"]
     conversation, is_new = Conversation.objects.get_or_create(
@@ -125,6 +128,15 @@ def given(messages: Iterable[Mapping[str, str]]) -> Conversation:
             _done(conversation, index, message["role"], message["content"]) for index, message in enumerate(messages)
         )
     return conversation
+
+
+@transaction.atomic
+def delete(pks: Iterable[int]) -> None:
+    """Remove conversations with all that was said in them. A reply that is being made finds its turn gone."""
+    codes = list(Turn.objects.filter(conversation__in=pks).values_list("code", flat=True))
+    Conversation.objects.filter(pk__in=pks).delete()
+    for code in codes:
+        live.forget(code)
 
 
 def _done(conversation: Conversation, index: int, role: str, text: str) -> Turn:

@@ -80,6 +80,7 @@ def _discard_half_made(models_dir: Path) -> None:
 
 def _write(source: Path, folder: Path) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     torch = prepare()
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging

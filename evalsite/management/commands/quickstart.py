@@ -97,7 +97,7 @@ def addresses_of(password: str | None) -> str:
     lines = [f"participants {settings.PUBLIC_URL}/s/{study.slug}/" for study in Study.objects.open_to_people()]
     lines.append(f"researchers {settings.PUBLIC_URL}/studies/")
     if password:
-        lines.append(f"sign in: {startup.RESEARCHER} {password}")
+        lines.append(f"sign in: researcher {password}")
     return "\n".join(["", *lines, "", who_is_served(), "Ctrl-C ends it; everything is kept.", ""])
 
 

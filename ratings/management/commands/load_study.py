@@ -50,11 +50,9 @@ class Command(BaseCommand):
 
     @staticmethod
     def owner(username: str | None) -> User:
-        users = User.objects.filter(is_active=True).order_by("pk")
-        user = users.filter(username=username).first() if username else users.first()
-        if user is None:
-            who = (
-                f"called {username!r}" if username else "yet; `make run` makes one, or use `manage.py createsuperuser`"
-            )
-            raise CommandError(f"There is no researcher {who}.")
-        return user
+        if not username:
+            return User.objects.first_researcher()
+        try:
+            return User.objects.get(username=username, is_active=True)
+        except User.DoesNotExist:
+            raise CommandError(f"There is no researcher called {username!r}.") from None
