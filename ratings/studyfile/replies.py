@@ -276,9 +276,11 @@ class _Reader:
         lines: dict[str, int] = {}
         for (item, _), line in self.seen.items():
             lines.setdefault(item, line)
+        # An arm that nobody knows is most likely a known one misspelt: one fault for it is enough.
+        misspelt = {item for item, arm in self.seen if arm not in arms}
         for item in items:
             for arm in arms:
-                if (item, arm) not in self.seen:
+                if (item, arm) not in self.seen and item not in misspelt:
                     self._fault(lines.get(item, 1), "arm", f"`{item}` has no reply of `{arm}`")
 
     def _find_names(self, replies: list[StoredReply]) -> None:

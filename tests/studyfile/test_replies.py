@@ -167,6 +167,12 @@ def test_unknown_arms_and_items_are_named_when_the_study_file_lists_them():
     assert "own.csv:1:1 arm: `three` has no reply of `aspen`" in found
 
 
+def test_a_misspelt_arm_is_one_fault_and_not_a_gap_as_well():
+    found = wrong(REPLIES.replace("two,birch", "two,brich"), arms=["aspen", "birch"])
+
+    assert found == ["own.csv:5:1 arm: the study file lists no arm `brich` (did you mean `birch`?)"]
+
+
 def test_a_prompt_that_differs_from_the_study_file_is_named():
     found = wrong(REPLIES, items={"one": "First worry.", "two": "Quite another."})
 
