@@ -20,6 +20,8 @@ RAMP = ["#e4efe9", "#a3cdbf", "#5aa590", "#1d7763", "#0b3f35"]
 NAIVE = "naive: ignores who rated"
 LIKE_THESE, THESE = "95 %: people and items like these", "95 %: people like these, these very items"
 HEADLINES = {"two_way": LIKE_THESE, "participant_cr1": THESE}
+# On light and on dark bars, in light and dark pages alike.
+ON_LIGHT, ON_DARK = "#10201a", "#fdfefe"
 ROW = 58
 
 
@@ -65,9 +67,9 @@ def distributions(arms: dict[str, Result]) -> go.Figure:
     figure = _frame(names, "share of ratings", stacked=True)
     points = list(dict.fromkeys(point for of in arms.values() for point in of["counts"]))
     colours = sample_colorscale(
-        RAMP, [place / max(1, len(points) - 1) for place in range(len(points))], colortype="hex"
+        RAMP, [place / max(1, len(points) - 1) for place in range(len(points))], colortype="rgb"
     )
-    for point, colour in zip(points, colours, strict=True):
+    for place, (point, colour) in enumerate(zip(points, colours, strict=True)):
         counts = [of["counts"].get(point, 0) for of in arms.values()]
         shares = [n / of["n_ratings"] if of["n_ratings"] else 0 for n, of in zip(counts, arms.values(), strict=True)]
         figure.add_bar(
@@ -81,12 +83,13 @@ def distributions(arms: dict[str, Result]) -> go.Figure:
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
+            textfont={"color": ON_LIGHT if place < 0.65 * (len(points) - 1) else ON_DARK},
             constraintext="none",
             customdata=[[name, n] for name, n in zip(names, counts, strict=True)],
             hovertemplate=f"%{{customdata[0]}} rated {point}: %{{customdata[1]}} times (%{{x:.1%}})<extra></extra>",
         )
     figure.update_layout(barmode="stack", showlegend=False)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", dtick=0.25)
+    figure.update_xaxes(range=[0, 1.0005], tickformat=".0%", dtick=0.25)
     return figure
 
 
@@ -99,12 +102,13 @@ def _frame(names: list[str], axis: str, stacked: bool = False) -> go.Figure:
     figure.update_layout(
         template="none",
         height=96 + ROW * max(1, len(names)) - 24 * stacked,
-        margin={"l": 8, "r": 12, "t": 12 if stacked else 36, "b": 48},
+        margin={"l": 8, "r": 24, "t": 12 if stacked else 36, "b": 48},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         hoverlabel={"bgcolor": "#ffffff", "bordercolor": MUTED, "font": {"color": INK}},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "font": {"size": 12}},
+        showlegend=True,
         dragmode=False,
     )
     figure.update_xaxes(
@@ -112,7 +116,8 @@ def _frame(names: list[str], axis: str, stacked: bool = False) -> go.Figure:
         gridcolor=LINE,
         zeroline=False,
         fixedrange=True,
-        nticks=8,
+        nticks=7,
+        tickangle=0,
     )
     figure.update_yaxes(
         tickmode="array",
@@ -132,6 +137,7 @@ def _points(figure: go.Figure, label: str, rows: list[tuple[float, float, Result
     colour, known = (GREY if naive else ACCENT), [estimable(interval) for *_, interval in rows]
     figure.add_scatter(
         name=label,
+        legendrank=2 if naive else 1,
         y=[place for place, *_ in rows],
         x=[estimate for _, estimate, _ in rows],
         mode="markers",

@@ -47,6 +47,10 @@ def as_page(report: Result, definition: StudyFile) -> dict[str, Any]:
     """What the template shows, criteria and arms in the order of the study file."""
     return {
         "flow": [(report["flow"][key], label) for key, label in FLOW if report["flow"][key]],
+        "checks": [
+            f"{check['passed']} of {check['answered']} passed the one after item {check['check'].rpartition('-')[2]}"
+            for check in report["quality"]["checks"]
+        ],
         "sample": [_question(question) for question in report["sample"]["questions"]],
         "criteria": [_criterion(criterion, report, definition) for criterion in definition.criteria],
         "arms": [
@@ -73,6 +77,7 @@ def _criterion(criterion: Criterion, report: Result, definition: StudyFile) -> d
         "is_primary": is_primary,
         "margin": margin,
         "rated": any(arm["n_ratings"] for arm in arms.values()),
+        "in_short": [_verdict(of) for of in contrasts] or [_verdict_alone(*arm) for arm in arms.items()],
         "sentences": [howcomputed.read_contrast(of) for of in contrasts]
         or [howcomputed.read_mean(name, arm) for name, arm in arms.items()],
         "headline": HEADLINES[headline],
@@ -101,6 +106,23 @@ def _figures(
         name: {"id": f"{key}-{name}", "label": LABELS[name], "data": figures.as_json(figure)}
         for name, figure in drawn.items()
     }
+
+
+def _verdict(of: Result) -> str:
+    """A comparison in a few words."""
+    a, b, between = of["a"], of["b"], of["intervals"][of["headline"]]
+    if not estimable(of["difference"]):
+        return f"{a} and {b} cannot be compared"
+    if not estimable(between) or "warning" in between:
+        return f"too little to tell {a} and {b} apart"
+    if between["low"] <= 0 <= between["high"]:
+        return f"no difference shown between {a} and {b}"
+    higher, lower = (b, a) if of["difference"] > 0 else (a, b)
+    return f"{higher} is rated higher than {lower}, by {abs(of['difference']):.2f} points"
+
+
+def _verdict_alone(name: str, arm: Result) -> str:
+    return f"{name} {number(arm['mean'])} ({interval(arm['intervals'][arm['headline']])})"
 
 
 def _arm(name: str, arm: Result) -> dict[str, Any]:

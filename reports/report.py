@@ -115,7 +115,7 @@ def participants_sentence(pool: Pool, flow: dict[str, Any]) -> str:
     )
     if excluded:
         rules = "; ".join(f"{row['rule']}: {row['participants']}" for row in flow["exclusions"])
-        sentence += f". {excluded} were left out by a recorded decision ({rules})"
+        sentence += f". Left out by a recorded decision: {excluded} ({rules})"
     if flow["withdrew"]:
-        sentence += f". {flow['withdrew']} withdrew and had their data deleted"
+        sentence += f". Withdrawn, with all data deleted: {flow['withdrew']}"
     return f"{sentence}."
