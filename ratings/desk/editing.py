@@ -1,16 +1,9 @@
 """Writing a study: upload a study file or edit its text, with every fault at its line; saving replaces the draft."""
 
-import difflib
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import chain, count
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -18,13 +11,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from ratings.desk.owned import with_study
-from ratings.models import Study, StudyVersion
+from ratings.desk import examples
+from ratings.desk.findings import Findings, Replies, findings_of
+from ratings.desk.owned import signed_in, with_study
+from ratings.models import Study
 from ratings.studyfile import publishing, replies, yamltext
-from ratings.studyfile.faults import Fault, StudyFileErrors
+from ratings.studyfile.faults import StudyFileErrors
 from ratings.studyfile.jsonschema import study_schema
 
-EXAMPLES = settings.BASE_DIR / "studies"
 STUDY_FILES = (".yaml", ".yml")
 REPLY_FILES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
@@ -93,99 +87,28 @@ def _refuse_large(file: UploadedFile, largest: int) -> None:
         )
 
 
-@dataclass
-class Findings:
-    """What the reading of a study file brought: its text, and what is to be said about which line."""
-
-    text: str = ""
-    name: str = "study.yaml"
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
-    # Faults of the form itself: a file of the wrong sort, nothing given.
-    refusals: list[str] = field(default_factory=list)
-    read: bool = False
-
-    @property
-    def ok(self) -> bool:
-        return self.read and not self.faults
-
-    @property
-    def lines(self) -> list[tuple[int, str, str]]:
-        """The numbered lines of the text, each with the worst that is said about it."""
-        worst = {fault.line: "warning" for fault in self.warnings if fault.file == self.name}
-        worst |= {fault.line: "error" for fault in self.faults if fault.file == self.name}
-        return [(number, line, worst.get(number, "")) for number, line in enumerate(self.text.split("\n"), 1)]
-
-
-def _examine(form: StudyFileForm, study: Study | None, stored: Callable[[str], bytes | None]) -> Findings:
+def _examine(form: StudyFileForm, study: Study | None) -> Findings:
     """Read what the form brings, as far as it can be read. Nothing is kept."""
     if not form.is_valid():
         refusals = [str(message) for errors in form.errors.values() for message in errors]
         return Findings(text=form.data.get("text", ""), refusals=refusals)
-    return _findings(form.source, form.name, study, _reader(form, stored))
-
-
-def _findings(source: bytes, name: str, study: Study | None, read_reply: Callable[[str], bytes | None]) -> Findings:
-    findings = Findings(text=source.decode("utf-8-sig", "replace"), name=name, read=True)
-    try:
-        loaded = publishing.check(source, name, read_reply)
-    except StudyFileErrors as errors:
-        findings.faults, findings.warnings = errors.faults, errors.warnings
-    else:
-        findings.warnings = loaded.warnings
-        if objection := _about_the_slug(loaded.definition.slug, study):
-            findings.faults = [Fault(name, *loaded.place_of("slug"), "slug", *objection)]
+    uploaded = Replies(study, form.uploaded_replies)
+    findings = findings_of(form.source, form.name, study, uploaded)
+    findings.unread = uploaded.unread
     return findings
 
 
-def _about_the_slug(slug: str, study: Study | None) -> tuple[str, str] | None:
-    if study is None and Study.objects.filter(slug=slug).exists():
-        return f"there is a study called {slug!r} already", "choose another slug; to change that study, open it"
-    if study and slug != study.slug:
-        return f"this study is {study.slug!r}, and its slug stays", "for another study, choose New study"
-    return None
-
-
-def _reader(form: StudyFileForm, stored: Callable[[str], bytes | None]) -> Callable[[str], bytes | None]:
-    """Where a file of replies comes from: just uploaded, or kept with the study."""
-    uploaded = form.uploaded_replies
-
-    def read(name: str) -> bytes | None:
-        if file := uploaded.get(name):
-            file.seek(0)
-            return file.read()
-        return stored(name)
-
-    return read
-
-
-def _kept_replies(study: Study | None) -> Callable[[str], bytes | None]:
-    """The reply files of a study's draft, then of its newest version; without a study, those beside the examples."""
-
-    def stored(name: str) -> bytes | None:
-        if study is None:
-            return next((path.read_bytes() for path in _example_files() if path.name == name), None)
-        for version in study.versions.order_by("-number"):
-            if kept := version.reply_files.filter(name=name).first():
-                return bytes(kept.content)
-        return None
-
-    return stored
-
-
 @require_http_methods(["GET", "POST"])
-@login_required
+@signed_in
 def new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _save(request, None)
-    name = request.GET.get("example", "")
-    example = next((path for path in _example_files() if path.stem == name and path.suffix in STUDY_FILES), None)
-    if name and example is None:
-        raise Http404
-    if example is None:
+    key = request.GET.get("example")
+    if not key:
         return _page(request, None, Findings())
-    text = _with_free_slug(example.read_text())
-    return _page(request, None, _findings(text.encode(), "study.yaml", None, _kept_replies(None)))
+    if (text := examples.text_of(key)) is None:
+        raise Http404
+    return _page(request, None, findings_of(text.encode(), "study.yaml", None, Replies(None)))
 
 
 @require_http_methods(["GET", "POST"])
@@ -194,16 +117,16 @@ def edit(request: HttpRequest, study: Study) -> HttpResponse:
     if request.method == "POST":
         return _save(request, study)
     version = study.draft or study.current_version
-    return _page(request, study, _findings(bytes(version.source), "study.yaml", study, _kept_replies(study)))
+    return _page(request, study, findings_of(bytes(version.source), "study.yaml", study, Replies(study)))
 
 
 @require_POST
-@login_required
+@signed_in
 def check(request: HttpRequest) -> HttpResponse:
     """What is wrong with the text as it stands: the fragment that the editor asks for while one types."""
     slug = request.POST.get("slug", "")
     study = get_object_or_404(Study.objects.of(request.user), slug=slug) if slug else None
-    findings = _examine(_form(request), study, _kept_replies(study))
+    findings = _examine(_form(request), study)
     return render(request, "desk/_findings.html", {"findings": findings, "checked": True})
 
 
@@ -213,12 +136,11 @@ def _form(request: HttpRequest) -> StudyFileForm:
 
 def _save(request: HttpRequest, study: Study | None) -> HttpResponse:
     form = _form(request)
-    stored = _kept_replies(study)
-    findings = _examine(form, study, stored)
+    findings = _examine(form, study)
     if request.POST.get("action") == "check" or not findings.ok:
         return _page(request, study, findings)
     try:
-        version = publishing.load(form.source, form.name, _reader(form, stored), request.user)
+        version = publishing.load(form.source, form.name, Replies(study, form.uploaded_replies), request.user)
     except StudyFileErrors as errors:
         findings.faults = errors.faults
         return _page(request, study, findings)
@@ -238,7 +160,7 @@ def _page(request: HttpRequest, study: Study | None, findings: Findings) -> Http
         versions = study.versions.order_by("-number").prefetch_related("reply_files")
         context |= {"versions": versions, "newest": versions[0]}
     else:
-        context |= {"examples": examples()}
+        context |= {"examples": examples.all_of_them()}
     return render(request, "desk/edit.html", context)
 
 
@@ -271,48 +193,6 @@ def download(request: HttpRequest, study: Study, number: int) -> HttpResponse:
 
 
 @require_GET
-@login_required
+@signed_in
 def schema(request: HttpRequest) -> JsonResponse:
     return JsonResponse(study_schema(), json_dumps_params={"indent": 2})
-
-
-@dataclass(frozen=True)
-class Example:
-    key: str
-    title: str
-    about: str
-
-
-def _example_files() -> list[Path]:
-    return sorted(EXAMPLES.glob("*"))
-
-
-def examples() -> list[Example]:
-    """The study files that come with the program: their titles, and the first paragraph of the comment at their top."""
-    found = []
-    for path in _example_files():
-        if path.suffix in STUDY_FILES:
-            text = path.read_text()
-            title = re.search(r"^title: *(.+?)(?: +#.*)?$", text, re.MULTILINE)
-            about = text.split("\n#\n", 1)[0].replace("\n#", "").partition(": ")[2]
-            found.append(Example(path.stem, title[1] if title else path.stem, about[:1].upper() + about[1:]))
-    return found
-
-
-def _with_free_slug(text: str) -> str:
-    """The text under a slug that no study has yet: `support-view`, `support-view-2`, ..."""
-    found = re.search(r"^slug: *([a-z0-9-]+)", text, re.MULTILINE)
-    if found is None:
-        return text
-    taken = set(Study.objects.filter(slug__startswith=found[1]).values_list("slug", flat=True))
-    names = chain([found[1]], (f"{found[1]}-{number}" for number in count(2)))
-    free = next(name for name in names if name not in taken)
-    return text[: found.start(1)] + free + text[found.end(1) :]
-
-
-def changes(before: StudyVersion, after: StudyVersion) -> list[tuple[str, str]]:
-    """What a draft changes in the text, line by line: (sort, line), with three lines around each change."""
-    texts = [bytes(version.source).decode("utf-8-sig", "replace").split("\n") for version in (before, after)]
-    sorts = {"+": "added", "-": "removed", "@": "gap", " ": "same"}
-    diff = list(difflib.unified_diff(*texts, lineterm="", n=3))[2:]
-    return [(sorts[line[0]], line if line[0] == "@" else line[1:]) for line in diff]

@@ -1,25 +1,37 @@
-"""Who may open a study on the desk: its owner. For everybody else it does not exist."""
+"""Who may open what on the desk: researchers who are signed in, and of the studies, their owners only."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 
 from ratings.models import Study
 
 P = ParamSpec("P")
 
 
-def with_study(
-    view: Callable[Concatenate[HttpRequest, Study, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, str, P], HttpResponse]:
-    """Find the study by its slug among those of the person who is signed in, else 404."""
+def signed_in(view: Callable[Concatenate[HttpRequest, P], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Ask strangers to sign in. A page that fetches parts of itself stays as it is, for there may be text in it."""
 
     @wraps(view)
-    @login_required
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        if request.htmx:
+            return render(request, "desk/_signed_out.html")
+        return redirect_to_login(request.get_full_path())
+
+    return guarded
+
+
+def with_study(view: Callable[Concatenate[HttpRequest, Study, P], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Find the study by its slug among those of the person who is signed in; for anybody else it does not exist."""
+
+    @wraps(view)
+    @signed_in
     def owned(request: HttpRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         studies = Study.objects.of(request.user).select_related("current_version")
         return view(request, get_object_or_404(studies, slug=slug), *args, **kwargs)

@@ -52,10 +52,14 @@ LABELS = {
     stages.EXIT: "Exit questions",
     stages.DEBRIEF: "Debrief",
 }
-PLACEHOLDER = (
+REPLY_TO_COME = (
     "This is where the reply will stand. It is made by the model of this arm after the study is published; its length "
     "and form will be its own."
 )
+CHAT_TO_COME = [
+    {"role": "user", "content": "This is where a participant's own messages stand."},
+    {"role": "assistant", "content": "And this is where the replies stand that they got in the chat."},
+]
 
 
 @dataclass(frozen=True)
@@ -184,14 +188,14 @@ def _lay_out(visit: Visit, scene: Scene, state: str) -> None:
 
 def _conversation(scene: Scene) -> Conversation | None:
     """The stored reply, or words that stand for it until it is made. A chat before its first message has none."""
-    if scene.definition.mode == "chat" and scene.stage == stages.CHAT:
-        return None
+    if scene.definition.mode == "chat":
+        return conversations.given(CHAT_TO_COME) if scene.stage == stages.RATE else None
     reply = StoredReply.objects.filter(item=scene.item, arm=scene.arm).select_related("conversation").first()
     if reply and not reply.conversation.turns.exclude(state=LeaseState.DONE).exists():
         return reply.conversation
     item = next(item for item in scene.definition.items if item.key == scene.item.key)
-    prompt = text_in(item.prompt or item.scenario or "", scene.locale, scene.definition.default_locale)
-    return conversations.given([{"role": "user", "content": prompt}, {"role": "assistant", "content": PLACEHOLDER}])
+    prompt = text_in(item.prompt, scene.locale, scene.definition.default_locale)
+    return conversations.given([{"role": "user", "content": prompt}, {"role": "assistant", "content": REPLY_TO_COME}])
 
 
 def _as_participant(request: HttpRequest, visit: Visit, address: str) -> HttpResponse:

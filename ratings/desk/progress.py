@@ -9,18 +9,19 @@ from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
 from ratings.models import Assignment, Event, Exposure, Study, StudyVersion, Visit, Withdrawal
+from ratings.path import stages
 from ratings.studyfile.publishing import definition_of
 
 # Without a sign of life for this long, a person counts as gone quiet; they may still come back.
 QUIET_AFTER = timedelta(minutes=30)
 
-STAGES = {
-    "eligibility": "Who may take part",
-    "consent": "Consent",
-    "instructions": "Instructions",
-    "practice": "Practice",
-    "rate": "Ratings",
-    "exit": "Exit questions",
+STEPS = {
+    stages.ELIGIBILITY: "Who may take part",
+    stages.CONSENT: "Consent",
+    stages.INSTRUCTIONS: "Instructions",
+    stages.PRACTICE: "Practice",
+    stages.RATE: "Ratings",
+    stages.EXIT: "Exit questions",
 }
 
 
@@ -159,10 +160,8 @@ def progress(version: StudyVersion, kind: str) -> Progress:
 def _place(stage: str, finished: bool) -> int:
     """How far along the path a stage is; a chat and the rating of it are one step."""
     if finished:
-        return len(STAGES)
-    stages = list(STAGES)
-    stage = "rate" if stage == "chat" else stage
-    return stages.index(stage) if stage in stages else len(stages)
+        return len(STEPS)
+    return list(STEPS).index(stages.RATE if stage == stages.CHAT else stage)
 
 
 def _steps(rows: list[dict], gone: list[dict], chat: bool) -> list[Step]:
@@ -183,7 +182,7 @@ def _steps(rows: list[dict], gone: list[dict], chat: bool) -> list[Step]:
         reached.update(dict.fromkeys(range(place + 1), row["people"]))
         if not row["had_completed"]:
             left[place] += row["people"]
-    labels = [*(STAGES | {"rate": "Chats and ratings"} if chat else STAGES).values(), "Finished"]
+    labels = [*(STEPS | {stages.RATE: "Chats and ratings"} if chat else STEPS).values(), "Finished"]
     return [Step(label, reached[place], here[place], left[place]) for place, label in enumerate(labels)]
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from django.conf import settings
 
 from ratings.models import StudyVersion, Visit
+from ratings.safety import resources
 from ratings.studyfile.publishing import definition_of
 
 
@@ -25,7 +26,8 @@ class Check:
 
 
 def of(version: StudyVersion) -> list[Check]:
-    return [check for check in (_replies(version), _pilot(version), _screening(version), _address()) if check]
+    checks = (_replies(version), _pilot(version), _resources(version), _screening(version), _address())
+    return [check for check in checks if check]
 
 
 def _replies(version: StudyVersion) -> Check | None:
@@ -47,6 +49,19 @@ def _pilot(version: StudyVersion) -> Check:
     if pilots:
         return Check("done", f"{pilots} pilot participant{'s' if pilots > 1 else ''} went all the way")
     return Check("open", "Nobody has gone through it as a pilot yet", "Five people find most of what is unclear.")
+
+
+def _resources(version: StudyVersion) -> Check:
+    """Somebody has to have called the numbers on the help page before people in need do."""
+    chosen = definition_of(version).resources.country
+    country = resources.country(chosen or "")
+    where = country.name if chosen else "the directories that help everywhere"
+    unverified = [service.name for service in country.services if service.verified_on is None]
+    if unverified:
+        return Check(
+            "open", f"Crisis lines not verified: {', '.join(unverified)}", f"“Get help now” shows {where} first."
+        )
+    return Check("done", f"The crisis lines of {where} are verified")
 
 
 def _screening(version: StudyVersion) -> Check | None:

@@ -3,16 +3,15 @@
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import AuditEntry
 from ratings import recruitment
-from ratings.desk import progress, readiness
-from ratings.desk.editing import changes, examples
-from ratings.desk.owned import with_study
+from ratings.desk import examples, progress, readiness
+from ratings.desk.findings import Replies, changes, findings_of
+from ratings.desk.owned import signed_in, with_study
 from ratings.models import Study, StudyVersion
 from ratings.studyfile import publishing
 from ratings.studyfile.publishing import definition_of
@@ -20,8 +19,8 @@ from ratings.studyfile.publishing import definition_of
 VERBS = {
     Study.State.PILOT: "Run as a pilot",
     Study.State.LIVE: "Open for real participants",
-    Study.State.PAUSED: "Pause",
-    Study.State.CLOSED: "Close",
+    Study.State.PAUSED: "Pause the study",
+    Study.State.CLOSED: "Close the study",
 }
 
 
@@ -58,10 +57,10 @@ class PublishForm(MoveForm):
 
 
 @require_GET
-@login_required
+@signed_in
 def index(request: HttpRequest) -> HttpResponse:
     lines = progress.lines(Study.objects.of(request.user).select_related("current_version"))
-    return render(request, "desk/studies.html", {"lines": lines, "examples": examples()})
+    return render(request, "desk/studies.html", {"lines": lines, "examples": examples.all_of_them()})
 
 
 @require_GET
@@ -82,7 +81,7 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
             "link": recruitment.open_link(study),
             "this_computer_only": settings.THIS_COMPUTER_ONLY,
             "checks": readiness.of(version or draft),
-            "moves": [(state, VERBS[state]) for state in VERBS if state in _moves(study)],
+            "moves": [(state, _verb(study, state)) for state in VERBS if state in _moves(study)],
             "versions": study.versions.published().order_by("-number"),
             "entries": AuditEntry.objects.filter(subject=study.slug).select_related("user")[:10],
         },
@@ -116,7 +115,7 @@ def move(request: HttpRequest, study: Study, state: str) -> HttpResponse:
 
 
 def _verb(study: Study, state: str) -> str:
-    return "Reopen, paused" if study.state == Study.State.CLOSED else VERBS[state]
+    return "Reopen the study" if study.state == Study.State.CLOSED else VERBS[state]
 
 
 @require_http_methods(["GET", "POST"])
@@ -149,6 +148,7 @@ def publish(request: HttpRequest, study: Study) -> HttpResponse:
             "form": form,
             "changes": changes(before, draft) if before else [],
             "kinship": _kinship(draft, before),
+            "findings": findings_of(bytes(draft.source), "study.yaml", study, Replies(study)),
             "checks": readiness.of(draft),
         },
     )

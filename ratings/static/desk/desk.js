@@ -4,13 +4,13 @@
 // data-pause="ID": a button that stops the element of that id from asking for news. In a hidden tab it rests by itself.
 for (const button of document.querySelectorAll("[data-pause]")) {
   button.hidden = false;
-  const paused = () => button.getAttribute("aria-pressed") === "true";
+  let paused = false;
   button.addEventListener("click", () => {
-    button.setAttribute("aria-pressed", String(!paused()));
-    button.textContent = paused() ? "Go on updating" : "Pause updates";
+    paused = !paused;
+    button.textContent = paused ? "Go on updating" : "Pause updates";
   });
-  document.getElementById(button.dataset.pause)?.addEventListener("htmx:before:request", (event) => {
-    if (paused() || document.hidden) event.preventDefault();
+  document.getElementById(button.dataset.pause).addEventListener("htmx:before:request", (event) => {
+    if (paused || document.hidden) event.preventDefault();
   });
 }
 
