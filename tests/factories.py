@@ -22,7 +22,7 @@ class UserFactory(DjangoModelFactory):
         model = User
 
 
-def study_source(slug: str = "small-study", items: int = 6, **changes: Any) -> bytes:
+def study_source(slug: str = "small-study", **changes: Any) -> bytes:
     """The file of a small study of stored replies: two arms, two criteria, a check after the second of four replies.
 
     `changes` replace whole blocks of it; None leaves a block out.
@@ -92,7 +92,7 @@ def published_study(
     """A study that people can take. Keyword arguments replace blocks of its file, as in `study_source`."""
     replies = replies_csv(items)
     version = publishing.load(
-        study_source(slug, items, **changes),
+        study_source(slug, **changes),
         f"{slug}.yaml",
         lambda name: replies,
         owner or UserFactory(),
