@@ -1,6 +1,7 @@
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from ratings.chatting import models_ready
 from ratings.models import Study
 
 
@@ -16,6 +17,6 @@ def ready(request: HttpRequest) -> JsonResponse:
     waiting = [
         {"study": study.slug, "replies_made": version.replies_made, "replies_wanted": version.replies_wanted}
         for study in Study.objects.open_to_people().select_related("current_version")
-        if not (version := study.current_version).is_ready
+        if not ((version := study.current_version).is_ready and models_ready(version))
     ]
     return JsonResponse({"ready": not waiting, "waiting": waiting}, status=503 if waiting else 200)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.db import connections
 
 from evalsite import backups
-from ratings import enrolment
+from ratings import chatting, enrolment
 from ratings.models import Study
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Entry:
 def entries() -> list[Entry]:
     return [
         Entry(give_back_stale_places, every=timedelta(minutes=1)),
+        Entry(chatting.warm_models, every=timedelta(seconds=10)),
         Entry(backups.copy_of_the_day, every=timedelta(days=1)),
         Entry(clear_expired_logins, every=timedelta(days=1)),
     ]

@@ -21,6 +21,11 @@ def start() -> LocalDispatcher:
     return _local
 
 
+def is_running() -> bool:
+    """Whether it is this process that answers."""
+    return _local is not None
+
+
 def stop(patience: float = 10.0) -> None:
     """Claim nothing more, let replies finish for so many seconds, give the others back."""
     global _local

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from inference import capacity
 from inference.leases import LeaseState
-from inference.live import EventId, LiveEvent, live
+from inference.live import START, EventId, LiveEvent, live
 from inference.models import Turn
 
 HEARTBEAT = 15.0
@@ -72,6 +72,17 @@ async def event_stream(turn_code: str, last_event_id: str = "", locale: str = "e
         if now - spoke >= HEARTBEAT:
             yield b": still here\n\n"
             spoke = now
+
+
+def wait_for_end(turn_code: str, seconds: float) -> None:
+    """Wait in a thread until a reply is finished or has failed, but no longer than this."""
+    seen, end = START, time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and Turn.objects.open().filter(code=turn_code).exists():
+        ended = False
+        look_again = time.monotonic() + min(1.0, left)
+        while not ended and (moment := look_again - time.monotonic()) > 0:
+            if events := live.wait(turn_code, seen, moment):
+                seen, ended = events[-1].id, events[-1].ends
 
 
 def merged(events: Iterable[LiveEvent]) -> list[LiveEvent]:

@@ -32,27 +32,27 @@ class Dialogue:
 
 
 def dialogue_of(conversation: Conversation | None) -> Dialogue:
-    """The messages of a conversation. Those that never change again are kept in memory, as the HTML they become."""
+    """The messages of a conversation. Those that never change again are kept in memory, as the HTML they become.
+
+    A live chat is shown as far as it came: its last reply may have failed.
+    """
     if conversation is None:
         raise NotYetMade
     if conversation.kind == Conversation.Kind.LIVE:
-        return _read(conversation.code)
+        said = conversation.turns.filter(state=LeaseState.DONE).order_by("index")
+        return Dialogue(tuple(map(message_of, said)))
     return _published(conversation.code)
 
 
 @lru_cache(maxsize=2048)
 def _published(code: str) -> Dialogue:
-    return _read(code)
-
-
-def _read(code: str) -> Dialogue:
     turns = list(Turn.objects.filter(conversation__code=code).order_by("index"))
     if not turns or any(turn.state != LeaseState.DONE for turn in turns):
         raise NotYetMade
-    return Dialogue(tuple(_message(turn) for turn in turns))
+    return Dialogue(tuple(map(message_of, turns)))
 
 
-def _message(turn: Turn) -> Message:
+def message_of(turn: Turn) -> Message:
     if turn.role == Turn.Role.ASSISTANT:
         text, html = turn.released or "", safe_markdown(turn.released)
     else:

@@ -4,6 +4,8 @@ Whatever names a person leaves the address at once, for a cookie. Looking at the
 that is the button.
 """
 
+import math
+
 from cryptography.fernet import InvalidToken
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +16,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.sealed import seal, unseal
-from ratings import codes
+from ratings import chatting, codes
 from ratings.enrolment import arrive, panel_hash
 from ratings.models import Event, Invitation, Study, StudyVersion, Visit
 from ratings.path import limits, panel, stages
@@ -48,10 +50,13 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
     version = study.current_version
     if version is None or not study.takes_people:
         return render(request, "ratings/not_open.html", _context(request, study, stages.ENDED))
-    if not version.is_ready:
+    if not (version.is_ready and chatting.models_ready(version)):
         context = _context(request, study, stages.PREPARING)
         context |= {"made": version.replies_made, "wanted": version.replies_wanted}
         return render(request, "ratings/preparing.html", context)
+    if seconds := chatting.waiting_time(version):
+        context = _context(request, study, stages.PREPARING) | {"minutes": math.ceil(seconds / 60)}
+        return render(request, "ratings/waiting.html", context)
     if request.method == "POST":
         return _start(request, study)
     context = _context(request, study, stages.ENTRY)

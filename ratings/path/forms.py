@@ -40,7 +40,7 @@ class OwnWords(forms.CharField):
     widget = forms.Textarea
     default_error_messages = {
         "unreadable": _("Some characters could not be read. Please type them again."),
-        "max_length": _("Please keep it under %(max)d characters; it has %(length)d."),
+        "max_length": _("Please keep it under %(limit_value)d characters; it has %(show_value)d."),
     }
 
     def __init__(self, max_length: int = 2000, **kwargs):

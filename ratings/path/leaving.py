@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ratings import withdrawal
+from ratings.chatting import failed_reply
 from ratings.models import Visit, Withdrawal
 from ratings.path import limits, stages
 from ratings.path.visits import SeeOther, end, find_visit, forget, show, with_visit
@@ -25,11 +26,17 @@ def leave(request: HttpRequest, visit: Visit) -> HttpResponse:
         return show(request, visit, "ratings/delete.html", stage)
     if action == "leave":
         if not visit.is_over:
-            end(visit, Visit.Outcome.WITHDREW if visit.consented_at else Visit.Outcome.DECLINED)
+            end(visit, _outcome(visit))
         return SeeOther(stages.address_of(visit))
     if action is not None:
         return SeeOther(stages.address_of(visit))
     return show(request, visit, "ratings/leave.html", stage)
+
+
+def _outcome(visit: Visit) -> str:
+    if failed_reply(visit):
+        return Visit.Outcome.TECHNICAL
+    return Visit.Outcome.WITHDREW if visit.consented_at else Visit.Outcome.DECLINED
 
 
 class WithdrawalForm(forms.Form):

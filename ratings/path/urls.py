@@ -1,9 +1,11 @@
 from django.urls import path
 
+from ratings.path.chat import chat
 from ratings.path.consent import consent
 from ratings.path.eligibility import eligibility
 from ratings.path.ends import debrief, declined, ended
 from ratings.path.entry import again, entry, invitation, return_by_code
+from ratings.path.events import events
 from ratings.path.exit_questions import exit_questions
 from ratings.path.help import help_now
 from ratings.path.instructions import instructions
@@ -22,6 +24,8 @@ urlpatterns = [
     path("s/<slug:slug>/consent/", consent, name="consent"),
     path("s/<slug:slug>/instructions/", instructions, name="instructions"),
     path("s/<slug:slug>/practice/", practice, name="practice"),
+    path("s/<slug:slug>/chat/<int:position>/", chat, name="chat"),
+    path("s/<slug:slug>/turns/<str:code>/events", events, name="events"),
     path("s/<slug:slug>/rate/<int:position>/", rate, name="rate"),
     path("s/<slug:slug>/exit/", exit_questions, name="exit"),
     path("s/<slug:slug>/debrief/", debrief, name="debrief"),

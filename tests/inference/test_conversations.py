@@ -159,3 +159,14 @@ def test_texts_are_sealed_in_the_database(open_conversation, django_assert_num_q
     with connection.cursor() as cursor:
         cursor.execute("SELECT text, released FROM inference_turn")
         assert "private" not in str(cursor.fetchall())
+
+
+def test_deleting_leaves_nothing_of_a_conversation(open_conversation):
+    kept, gone = open_conversation(), open_conversation()
+    for conversation in (kept, gone):
+        conversations.say(conversation, "Hello", 0)
+
+    conversations.delete([gone.pk])
+
+    assert list(Conversation.objects.all()) == [kept]
+    assert Turn.objects.count() == 2

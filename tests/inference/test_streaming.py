@@ -189,3 +189,21 @@ def test_open_streams_hold_no_database_connection(reply, monkeypatch):
 
     assert all(events[-1][1:] == ("final", {"text": "Done."}) for events in results)
     assert len(opened) == len(closed)
+
+
+def test_a_thread_waits_for_the_end_and_not_longer(reply):
+    thread = in_background(reply, Script("One two three four.", pace=0.1))
+    begun = time.monotonic()
+
+    streaming.wait_for_end(reply.code, 10)
+
+    assert 0.2 < time.monotonic() - begun < 3
+    assert not Turn.objects.open().exists()
+    thread.join()
+
+
+def test_a_thread_gives_up_waiting_after_its_time(reply):
+    begun = time.monotonic()
+    streaming.wait_for_end(reply.code, 0.3)
+
+    assert 0.25 < time.monotonic() - begun < 1

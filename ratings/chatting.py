@@ -1,0 +1,77 @@
+"""Live chats on this machine: which models they need, how many people fit, how long the next one waits."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from django.utils import timezone
+
+from inference import capacity, dispatch
+from inference.leases import LeaseState
+from inference.models import ChatModel, Turn
+from inference.pool import ModelUnavailable, pool
+from ratings.models import Exposure, Study, StudyVersion, Visit
+from ratings.studyfile.publishing import definition_of
+
+# Somebody who has not been heard of for so long is not chatting.
+SILENT_AFTER = timedelta(minutes=5)
+SHORTEST_WAIT = 30  # seconds
+
+
+def models_ready(version: StudyVersion) -> bool:
+    """Whether every model that people of this version chat with can answer."""
+    return all(pool.state(model).status == "ready" for model in _models(version))
+
+
+def warm_models() -> None:
+    """Load what people of the open chat studies will want, if it is this process that answers."""
+    if not dispatch.is_running():
+        return
+    for study in Study.objects.open_to_people().select_related("current_version"):
+        for model in _models(study.current_version):
+            with suppress(ModelUnavailable):
+                pool.engine_for(model)
+
+
+def waiting_time(version: StudyVersion) -> int | None:
+    """About how many seconds until one more person can chat; None when they can begin now.
+
+    Whoever has begun and is still there holds a place, whichever chat study it is: they share the machine.
+    """
+    models = _models(version)
+    places = capacity.chat_places({model.engine_name for model in models}) if models else None
+    if places is None:
+        return None
+    begun = sorted(_people_chatting().values_list("started_at", flat=True))
+    if len(begun) < places:
+        return None
+    lasts = timedelta(minutes=definition_of(version).minutes)
+    # So many have to finish before there is a place; those who began first are likely to be first.
+    frees = begun[len(begun) - places] + lasts - timezone.now()
+    return max(SHORTEST_WAIT, round(frees.total_seconds()))
+
+
+def failed_reply(visit: Visit) -> Turn | None:
+    """The reply because of which a visit cannot go on with its chat."""
+    exposure = current_exposure(visit)
+    if exposure is None or exposure.conversation is None:
+        return None
+    last = exposure.conversation.turns.order_by("index").last()
+    return last if last and last.state in (LeaseState.FAILED, LeaseState.BLOCKED) else None
+
+
+def current_exposure(visit: Visit) -> Exposure | None:
+    """What the visit chats with now."""
+    waiting = Exposure.objects.filter(assignment__in=visit.assignments.unfinished())
+    waiting = waiting.select_related("assignment__item", "arm__setup__chat_model", "conversation")
+    return waiting.order_by("assignment__position").first()
+
+
+def _models(version: StudyVersion) -> list[ChatModel]:
+    if definition_of(version).mode != "chat":
+        return []
+    return list(ChatModel.objects.filter(setups__arms__version=version).distinct())
+
+
+def _people_chatting():
+    chats = StudyVersion.objects.published().filter(definition__mode="chat").values("pk")
+    return Visit.objects.filter(version__in=chats, outcome="", last_seen_at__gt=timezone.now() - SILENT_AFTER)

@@ -1,0 +1,234 @@
+"""The live chat about one item: write, be answered, write again, and go on to rate it.
+
+Without a script the page waits for the reply; with one it streams. Either way the conversation is what the database
+says, so reload, a second tab and a double click change nothing.
+"""
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from django import forms
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods
+
+from inference import conversations
+from inference.conversations import CannotSay, ConversationFull, OutOfStep, ReplyFailed, ReplyUnderWay
+from inference.leases import LeaseState
+from inference.models import Conversation, Turn
+from inference.streaming import wait_for_end
+from ratings.chatting import current_exposure
+from ratings.models import Event, Exposure, Visit
+from ratings.path import stages
+from ratings.path.dialogue import Message, message_of
+from ratings.path.forms import OwnWords, PathForm
+from ratings.path.pages import Page
+from ratings.path.visits import SeeOther, note, see_current_page, serve, show, with_visit
+from ratings.studyfile.publishing import definition_of
+from ratings.studyfile.schema import text_in
+
+STAGE = stages.CHAT
+LONGEST_MESSAGE = 4000
+# How long a page without a script waits for its reply, and how many of the server's threads may do so at once.
+WAITS = 20.0
+_waiting = threading.BoundedSemaphore(6)
+
+
+class MessageForm(PathForm):
+    message = OwnWords(max_length=LONGEST_MESSAGE)
+    # The place in the conversation that this message was written for.
+    turn = forms.IntegerField(min_value=0, max_value=1000)
+
+    def clean_message(self) -> str:
+        text = self.cleaned_data["message"].replace("\r\n", "\n")
+        if not text:
+            raise forms.ValidationError(_("Please write a message first."))
+        return text
+
+
+@dataclass
+class Place:
+    """Where a participant chats: an exposure, and its conversation as far as it has come."""
+
+    visit: Visit
+    exposure: Exposure
+
+    @property
+    def position(self) -> int:
+        return self.exposure.assignment.position
+
+    @property
+    def page(self) -> Page:
+        return Page(self.visit, STAGE, self.position)
+
+    @property
+    def conversation(self) -> Conversation | None:
+        return self.exposure.conversation
+
+    @cached_property
+    def definition(self):
+        return definition_of(self.visit.version)
+
+    @cached_property
+    def turns(self) -> list[Turn]:
+        return list(self.conversation.turns.order_by("index")) if self.conversation else []
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        if not self.turns and self.opening:
+            return [message_of(Turn(role=Turn.Role.ASSISTANT, released=self.opening))]
+        return [message_of(turn) for turn in self.turns if turn.state == LeaseState.DONE]
+
+    @property
+    def opening(self) -> str | None:
+        opening = self.definition.chat.opening
+        return opening and text_in(opening, self.visit.locale, self.definition.default_locale)
+
+    @property
+    def next_index(self) -> int:
+        return len(self.turns) or int(self.opening is not None)
+
+    @property
+    def reply_under_way(self) -> Turn | None:
+        return next((turn for turn in self.turns if turn.is_open), None)
+
+    @property
+    def failed_reply(self) -> Turn | None:
+        failed = (LeaseState.FAILED, LeaseState.BLOCKED)
+        return next((turn for turn in self.turns if turn.state in failed), None)
+
+    @property
+    def exchanges_done(self) -> int:
+        return sum(turn.role == Turn.Role.ASSISTANT and turn.state == LeaseState.DONE for turn in self.turns[1:])
+
+    @property
+    def is_full(self) -> bool:
+        return self.exchanges_done >= self.definition.chat.exchanges.max
+
+    @property
+    def may_finish(self) -> bool:
+        enough = self.exchanges_done >= self.definition.chat.exchanges.min
+        return self.failed_reply is not None or (enough and self.reply_under_way is None)
+
+    @property
+    def total(self) -> int:
+        return self.definition.design.items_each
+
+    @property
+    def item(self):
+        return next(item for item in self.definition.items if item.key == self.exposure.assignment.item.key)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@with_visit(STAGE)
+def chat(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
+    exposure = current_exposure(visit)
+    if exposure is None or exposure.assignment.position != position:
+        return see_current_page(request, visit)
+    place = Place(visit, exposure)
+    if request.method != "POST":
+        _note_shown(place)
+        if "wait" in request.GET and "X-Live" not in request.headers and place.reply_under_way:
+            _wait(place.reply_under_way)
+            place = Place(visit, current_exposure(visit) or exposure)
+        if "X-Live" in request.headers:
+            return _show(request, place)
+        return serve(request, visit, "ratings/chat.html", place.page, place=place)
+    place.page.check(request)
+    if "message" in request.POST:
+        return _say(request, place)
+    if request.POST.get("action") == "again":
+        return _ask_again(place)
+    return _finish(request, place)
+
+
+def _say(request: HttpRequest, place: Place) -> HttpResponse:
+    form = MessageForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _show(request, place, form=form, kept=request.POST["message"][: 2 * LONGEST_MESSAGE].replace("\0", ""))
+    text = form.cleaned_data["message"]
+    try:
+        with transaction.atomic():
+            conversations.say(_conversation(place), text, form.cleaned_data["turn"])
+    except CannotSay as refusal:
+        return _show(request, Place(place.visit, current_exposure(place.visit)), refused=_why(refusal), kept=text)
+    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, seconds=round(place.page.seconds(request), 1))
+    return SeeOther(f"{_address(place)}?wait=1")
+
+
+def _ask_again(place: Place) -> HttpResponse:
+    if place.failed_reply:
+        conversations.ask_again(place.failed_reply)
+    return SeeOther(_address(place))
+
+
+def _finish(request: HttpRequest, place: Place) -> HttpResponse:
+    if place.reply_under_way:
+        return _show(request, place, refused=_why(ReplyUnderWay()))
+    if not place.may_finish:
+        least = place.definition.chat.exchanges.min
+        return _show(
+            request,
+            place,
+            refused=ngettext("Please write at least %d message.", "Please write at least %d messages.", least) % least,
+        )
+    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, exchanges=place.exchanges_done)
+    stages.advance(place.visit, STAGE)
+    return SeeOther(stages.address_of(place.visit, place.position))
+
+
+def _conversation(place: Place) -> Conversation:
+    """The conversation, opened with its first message."""
+    if place.conversation is None:
+        chat, seed = place.definition.chat, f"{place.visit.seed}/{place.position}"
+        place.exposure.conversation = conversations.open_live(
+            place.exposure.arm.setup,
+            seed=int.from_bytes(sha256(seed.encode()).digest()[:8], "big") >> 1,
+            policy={
+                "release": chat.release,
+                "exchanges": {"min": chat.exchanges.min, "max": chat.exchanges.max},
+                # All arms' names in all arms, so that masking tells nothing.
+                "mask": sorted({name for arm in place.definition.arms for name in arm.mask}),
+            },
+            opening=place.opening,
+        )
+        place.exposure.save(update_fields=["conversation"])
+    return place.exposure.conversation
+
+
+def _show(request: HttpRequest, place: Place, **context) -> HttpResponse:
+    return show(request, place.visit, "ratings/chat.html", STAGE, place.page, place=place, **context)
+
+
+def _note_shown(place: Place) -> None:
+    if place.exposure.shown_at is None:
+        place.exposure.shown_at = timezone.now()
+        place.exposure.save(update_fields=["shown_at"])
+
+
+def _wait(reply: Turn) -> None:
+    """Hold the page until its reply is there; with too many held already, it says "check again" at once."""
+    if _waiting.acquire(blocking=False):
+        try:
+            wait_for_end(reply.code, WAITS)
+        finally:
+            _waiting.release()
+
+
+def _why(refusal: CannotSay) -> str:
+    return {
+        ReplyUnderWay: _("The reply before is still being written. Your text is kept: send it once the reply is here."),
+        OutOfStep: _("This chat went on in another window. Your text is kept: read on first, then send it if it fits."),
+        ConversationFull: _("That was the last message of this chat."),
+        ReplyFailed: _("The last reply could not be made, so this chat goes no further."),
+    }[type(refusal)]
+
+
+def _address(place: Place) -> str:
+    return reverse("path:chat", args=[place.visit.version.study.slug, place.position])

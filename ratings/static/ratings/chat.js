@@ -1,0 +1,100 @@
+// The chat without reloading: sends the form, shows the reply as it comes, speaks it once when it is whole.
+// What the page shows comes from the server's own page; text of a reply is only ever put in as text.
+(() => {
+  "use strict";
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const PARTS = ["#log", "#notice", "#hidden", "#after"];
+  const once = $("#once"), said = $("#said");
+  let sending = false, stream = null;
+
+  const say = (text) => { said.textContent = text; };
+
+  const load = async (options) => {
+    const response = await fetch(location.pathname, { ...options, headers: { "X-Live": "1" } });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (page.body.dataset.stage !== "chat" || new URL(response.url).pathname !== location.pathname) {
+      location.assign(response.url);
+      return null;
+    }
+    for (const part of PARTS) {
+      const now = $(part), next = $(part, page);
+      if (now && next) now.replaceWith(document.adoptNode(next));
+    }
+    const had = $("#write");
+    if (had && !$("#write", page)) {
+      had.remove();
+      $("#after button")?.focus();
+    } else if (!had && $("#write", page)) location.reload();
+    follow();
+    return page;
+  };
+
+  const finished = async () => {
+    stream?.close();
+    stream = null;
+    try {
+      await load();
+    } catch {
+      return setTimeout(finished, 2000);
+    }
+    const notice = $("#after .notice"), last = [...document.querySelectorAll("#log .reply")].pop();
+    say((notice || last)?.textContent.trim() || "");
+  };
+
+  const follow = () => {
+    const pending = $("#log .pending");
+    if (!pending || stream) return;
+    const text = $(".text", pending);
+    let shown = "";
+    const show = (words) => {
+      const atEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 160;
+      text.textContent = words || text.dataset.waiting;
+      if (atEnd) $("#write")?.scrollIntoView({ block: "end" });
+    };
+    show("");
+    say(text.dataset.waiting);
+    stream = new EventSource(pending.dataset.events);
+    const on = (kind, act) => stream.addEventListener(kind, (event) => act(JSON.parse(event.data).text));
+    on("token", (words) => { shown += words; if (!once.checked) show(shown); });
+    on("reset", () => { shown = ""; show(""); });
+    on("queue", (words) => show(words));
+    on("final", finished);
+    // An event of the server carries data; a broken connection does not, and comes back by itself if it can.
+    stream.addEventListener("error", (event) => {
+      if (event.data) finished();
+      else if (stream?.readyState === EventSource.CLOSED) { stream = null; setTimeout(load, 3000); }
+    });
+  };
+
+  const write = $("#write");
+  if (write) {
+    const box = $("#id_message");
+    write.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (sending) return;
+      sending = true;
+      const body = new URLSearchParams(new FormData(write));
+      body.set("action", "send");
+      try {
+        const page = await load({ method: "POST", body });
+        if (page) box.value = $("#id_message", page)?.value ?? box.value;
+      } catch {
+        $("#notice").textContent = write.dataset.slow;
+        say(write.dataset.slow);
+      }
+      sending = false;
+      box.focus();
+    });
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches) return;
+      event.preventDefault();
+      write.requestSubmit();
+    });
+    once.closest("[hidden]").hidden = false;
+    once.checked = (localStorage.once ?? (matchMedia("(prefers-reduced-motion)").matches ? "1" : "")) === "1";
+    once.addEventListener("change", () => { localStorage.once = once.checked ? "1" : "0"; });
+  }
+  addEventListener("focus", () => { if (!stream && !sending && write?.isConnected) load().catch(() => {}); });
+  history.replaceState(null, "", location.pathname);
+  follow();
+})();
