@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connections
 
 from evalsite import backups
@@ -23,8 +24,6 @@ def give_back_stale_places() -> None:
 
 
 def clear_expired_logins() -> None:
-    from django.contrib.sessions.backends.db import SessionStore
-
     SessionStore.clear_expired()
 
 
@@ -32,11 +31,8 @@ def clear_expired_logins() -> None:
 class Entry:
     work: Callable[[], object]
     every: timedelta
-    at_start: bool = True
+    # At once at the start.
     due: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        self.due = 0.0 if self.at_start else time.monotonic() + self.every.total_seconds()
 
 
 def entries() -> list[Entry]:
