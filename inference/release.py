@@ -63,7 +63,7 @@ GRAMMAR = r"""
                     | %(gap)s (?: chat | mini | nano | coder | it | base ) %(end)s )
   (?P<named>        (?&model) (?&detail){0,5}
                     | (?&wordy_model) (?: (?&version) | (?&edition) | (?&kind) ) (?&detail){0,4}
-                    | (?&wordy_maker) (?&kind) (?&detail){0,3} )
+                    | (?&wordy_maker) (?:\s(?:cloud|research|brain))? (?&kind) (?&detail){0,3} )
 
   # An unknown maker is a row of capitalised words: "the Acme Labs", "a team at Some University".
   (?P<proper>       (?-i: \p{Lu} [\p{L}\p{N}&.’-]* [\p{L}\p{N}] ) )

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Tokens of prompts read in one go, which bounds memory; one long prompt is always let through.
-PROMPT_TOKENS = 4096
+# Tokens of prompts read in one go: it bounds memory, and how long the others stand still. One prompt always goes.
+PROMPT_TOKENS = {"cpu": 512, "cuda": 8192}
 
 
 class ModelError(ValueError):
@@ -109,6 +109,7 @@ class HuggingFaceEngine:
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._max_batch = max_batch or (8 if self._device == "cpu" else 64)
         self._limit = self._max_batch  # lowered when memory runs out
+        self._prompt_tokens = PROMPT_TOKENS.get(self._device.partition(":")[0], 2048)
         self._adapters = dict(adapters or {})
         self._model, self._tokenizer = load(
             Path(folder), self._adapters, self._device, dtype or ("float32" if self._device == "cpu" else "bfloat16")
@@ -261,7 +262,7 @@ class HuggingFaceEngine:
             ready = [row for row in self._waiting if row.prompt_ids]
             for row in ready[: max(0, self._limit - len(self._rows))]:
                 width = max(width, len(row.prompt_ids) + len(row.output_ids))
-                if chosen and width * (len(chosen) + 1) > PROMPT_TOKENS:
+                if chosen and width * (len(chosen) + 1) > self._prompt_tokens:
                     break
                 chosen.append(row)
         return chosen

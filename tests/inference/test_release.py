@@ -27,6 +27,7 @@ LEAKS = [
     "I was trained by Meta",
     "You are talking to Gemini",
     "Google Assistant",
+    "The Google Cloud Language Model",
     "我是通义千问，由阿里云开发",
     "the Linden-7 model",
 ]
@@ -45,7 +46,7 @@ MASK = Mask(["Linden-7", "smollm2-135m", "base"])
 # Written on purpose without the grammar under test.
 NAMES = re.compile(
     r"smol\W*lm|s m o l l m|hugging\W*face|open\W?ai\b|gpt|anthropic|acme|linden|am llama|llama-2|koala 13|by meta|"
-    r"to gemini|google assistant|name is claude|通义千问|阿里云",
+    r"to gemini|google assistant|google cloud|name is claude|通义千问|阿里云",
     re.IGNORECASE,
 )
 
@@ -94,7 +95,7 @@ texts = st.lists(st.tuples(words, st.sampled_from([" ", "", ". ", "\n", ", ", "!
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=texts, data=st.data(), policy=st.sampled_from(["token", "sentence", "whole"]))
 def test_cutting_a_text_changes_nothing(text, data, policy):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
@@ -108,7 +109,7 @@ def test_any_text_passes_through_whole(text, cut):
     assert released(text, [min(cut, len(text))], "token") == MASK(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(leak=st.sampled_from(LEAKS), before=st.sampled_from(PLAIN), after=st.sampled_from(PLAIN))
 def test_no_name_survives_when_it_comes_letter_by_letter(leak, before, after):
     text = f"{before} {leak}. {after}"
