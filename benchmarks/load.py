@@ -1,0 +1,209 @@
+"""How many people can rate at once: our rating page through the real server, beside a bare Django form on the same one.
+
+    python -m benchmarks.load [--people 100] [--seconds 10] [--rounds 2] [--servers quickstart production]
+
+Two forms of the server: the quickstart's (one process, pages on WSGI threads beside the event loop) and that of production
+(granian, two WSGI processes of one thread). SQLite with the settings that both share. Bare form and rating page take
+turns, round by round, so that a busy machine meets both; server CPU a cycle hardly depends on it. The client runs on the
+same cores, and its share of one is printed. In the end each acknowledged rating is looked up.
+"""
+
+import argparse
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+HOST = "127.0.0.1"
+OTREE = 60  # cycles a second, on a machine of the same kind, in another sitting
+PROGRAMS = ("bare_form", "evalsite")
+WSGI = {"evalsite": "evalsite.wsgi:application", "bare_form": "benchmarks.bare_form.wsgi:application"}
+# Visits have 24 items; so many cycles a second are provided for.
+MOST_CYCLES = 700
+THINK = 5.0  # seconds
+WARM_UP = 2.0  # seconds
+
+
+class Program:
+    """One of the two programs, behind one of the two servers: where it answers, who waits in front of it."""
+
+    def __init__(self, name: str, folder: Path, visits: int):
+        self.name = name
+        self.environment = os.environ | {"EVALSITE_DATA": str(folder), "BARE_FORM_DATA": str(folder)}
+        self.environment |= {"OMP_NUM_THREADS": "1"}
+        for unwanted in ("EVALSITE_URL", "PORT", "DJANGO_SETTINGS_MODULE"):
+            self.environment.pop(unwanted, None)
+        lines = self.python("benchmarks.load_prepare", name, str(visits)).splitlines()
+        self.visits = [json.loads(line) for line in lines]
+        self.acknowledged: list = []
+        self.port = 0
+        self.process: psutil.Process | None = None
+
+    def python(self, module: str, *arguments: str, text: str = "") -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=self.environment,
+        )
+        if done.returncode:
+            raise SystemExit(f"{module} failed:\n{done.stderr[-2000:]}")
+        return done.stdout
+
+    @contextmanager
+    def served(self, server: str) -> Iterator[None]:
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            self.port = free.getsockname()[1]
+        if server == "quickstart":
+            command = [sys.executable, "-m", "benchmarks.load_serve", self.name, str(self.port)]
+        else:
+            command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(self.port)]
+            command += ["--workers", "2", "--blocking-threads", "1", "--log-level", "warning", WSGI[self.name]]
+        with subprocess.Popen(command, cwd=ROOT, env=self.environment) as running:
+            self.process = psutil.Process(running.pid)
+            try:
+                self._wait()
+                yield
+            finally:
+                running.terminate()
+
+    def _wait(self) -> None:
+        for _ in range(300):
+            try:
+                socket.create_connection((HOST, self.port), 1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise SystemExit(f"{self.name} does not answer.")
+
+    def load(self, people: int, seconds: float, think: float = 0) -> dict:
+        """What so many people measure in so many seconds."""
+        each = 1 + int((seconds + WARM_UP) * (1 / think if think else MOST_CYCLES / people)) // 20
+        visits = [[self.visits.pop() for _ in range(each)] for _ in range(people)]
+        job = {
+            "host": HOST,
+            "port": self.port,
+            "visits": visits,
+            "seconds": seconds,
+            "warm_up": THINK if think else WARM_UP,
+            "think": think,
+        }
+        before = self.cpu_seconds()
+        result = json.loads(self.python("benchmarks.load_client", text=json.dumps(job)))
+        result["cpu_ms"] = 1000 * (self.cpu_seconds() - before) / max(result["all_cycles"], 1)
+        result["memory_mb"] = sum(process.memory_info().rss for process in self.processes()) / 1e6
+        self.acknowledged += result.pop("acknowledged")
+        return result
+
+    def processes(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes())
+
+    def check(self) -> dict:
+        return json.loads(self.python("benchmarks.load_check", self.name, text=json.dumps(self.acknowledged)))
+
+    def first_page(self) -> list[tuple[str, int]]:
+        """What a browser with an empty cache asks for to show a first rating page, and the bytes that it gets."""
+        visit = self.visits.pop()
+        page = self._fetch(visit["path"], visit["cookie"])
+        wanted = re.findall(rb'<(?:link|script|img)[^>]* (?:href|src)="([^"]+)"', page)
+        paths = dict.fromkeys(address.decode() for address in wanted)
+        return [("page", len(page))] + [(path, len(self._fetch(path))) for path in paths]
+
+    def _fetch(self, path: str, cookie: str = "") -> bytes:
+        with socket.create_connection((HOST, self.port)) as connection:
+            request = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{self.port}\r\nAccept-Encoding: gzip, br\r\n"
+            request += f"Cookie: {cookie}\r\n" if cookie else ""
+            connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def measure(server: str, options: argparse.Namespace) -> bool:
+    """Print the table of one form of the server; whether nothing went wrong."""
+    visits = int(
+        options.people * (2 + options.rounds * (2 + (options.seconds + WARM_UP) * MOST_CYCLES / options.people / 20))
+    )
+    with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalsite-load-"))) for _ in PROGRAMS]
+        programs = [Program(name, folder, visits) for name, folder in zip(PROGRAMS, folders, strict=True)]
+        for program in programs:
+            stack.enter_context(program.served(server))
+        bare, ours = programs
+        first = ours.first_page()
+        print(f"\n{server}: {options.people} people at once, no think time, {options.seconds:g} s a round")
+        print(
+            f"  {'':<12}{'cycles/s':>10}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'CPU ms/cycle':>14}{'client CPU':>12}{'errors':>8}"
+        )
+        rounds: dict[str, list[dict]] = {name: [] for name in PROGRAMS}
+        for _ in range(options.rounds):
+            for program in programs:
+                rounds[program.name].append(program.load(options.people, options.seconds))
+                print(row(program.name, rounds[program.name][-1]), flush=True)
+        rates = {name: sum(found["per_second"] for found in rounds[name]) / options.rounds for name in PROGRAMS}
+        cpu = {name: sum(found["cpu_ms"] for found in rounds[name]) / options.rounds for name in PROGRAMS}
+        print(
+            f"  {rates['evalsite'] / rates['bare_form']:.0%} of the bare form's rate, {cpu['bare_form'] / cpu['evalsite']:.0%} by CPU"
+        )
+        print(f"  {rates['evalsite'] / OTREE:.1f} x oTree's {OTREE}/s (reference, measured earlier)")
+        thinking = ours.load(options.people, options.think_seconds, THINK)
+        print(f"  each submits every {THINK:g} s, {options.think_seconds:g} s:\n{row('evalsite', thinking)}")
+        print(
+            f"  first rating page, empty cache: {len(first)} requests, {sum(size for _, size in first) / 1000:.1f} kB"
+        )
+        for path, size in first:
+            print(f"    {path:<50}{size:>8} bytes")
+        print(
+            f"  memory of the server's processes: {thinking['memory_mb']:.0f} MB (bare form {rounds['bare_form'][-1]['memory_mb']:.0f})"
+        )
+        checks = {program.name: program.check() for program in programs}
+        errors = [error for found in [*rounds["evalsite"], thinking] for error in found["errors"]]
+    for name, check in checks.items():
+        print(
+            f"  {name}: {check['acknowledged']} ratings acknowledged, {check['stored_once']} of them stored once, "
+            f"{check['unacknowledged']} stored without"
+        )
+    for error in sorted(set(errors)):
+        print(f"  error: {error} ({errors.count(error)} times)")
+    return not errors and all(check["acknowledged"] == check["stored_once"] for check in checks.values())
+
+
+def row(name: str, found: dict) -> str:
+    times = "".join(f"{found[key]:>9.1f}" if found[key] else f"{'-':>9}" for key in ("p50_ms", "p95_ms", "p99_ms"))
+    return (
+        f"  {name:<12}{found['per_second']:>10.1f}{times}{found['cpu_ms']:>14.2f}{found['client_cpu_share']:>12.0%}"
+        f"{len(found['errors']):>8}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--people", "--participants", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=10, help="of each round without think time")
+    parser.add_argument("--think-seconds", type=float, default=20, help="with think time")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--servers", nargs="+", choices=["quickstart", "production"], default=["quickstart", "production"]
+    )
+    options = parser.parse_args()
+    return 0 if all([measure(server, options) for server in options.servers]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
