@@ -51,7 +51,7 @@ class CodesForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 @with_study
 def codes(request: HttpRequest, study: Study) -> HttpResponse:
-    form = CodesForm(request.POST or None)
+    form = CodesForm(request.POST if request.method == "POST" else None)
     checked: list[CheckedCode] = []
     if request.method == "POST" and form.is_valid():
         typed = form.cleaned_data["codes"]

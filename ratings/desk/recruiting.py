@@ -21,7 +21,7 @@ class InvitationForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 @with_study
 def invitations(request: HttpRequest, study: Study) -> HttpResponse:
-    form = InvitationForm(request.POST or None, initial={"kind": study.kind_now})
+    form = InvitationForm(request.POST if request.method == "POST" else None, initial={"kind": study.kind_now})
     tokens: list[str] = []
     if request.method == "POST" and form.is_valid():
         # Answered at once and not by a redirect: the tokens are kept nowhere that another page could read them.

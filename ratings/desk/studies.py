@@ -100,7 +100,7 @@ def move(request: HttpRequest, study: Study, state: str) -> HttpResponse:
     version = study.current_version
     chat = definition_of(version).mode == "chat"
     must_acknowledge = chat and state == Study.State.LIVE and not version.screening_acknowledged
-    form = MoveForm(request.POST or None, must_acknowledge=must_acknowledge)
+    form = MoveForm(request.POST if request.method == "POST" else None, must_acknowledge=must_acknowledge)
     if request.method == "POST" and form.is_valid():
         acknowledged = request.user.get_username() if form.cleaned_data["acknowledged"] else ""
         try:
@@ -127,7 +127,7 @@ def publish(request: HttpRequest, study: Study) -> HttpResponse:
     chat = definition_of(draft).mode == "chat"
     first = study.state == Study.State.DRAFT
     form = PublishForm(
-        request.POST or None,
+        request.POST if request.method == "POST" else None,
         first=first,
         must_acknowledge=chat and (first or study.state == Study.State.LIVE),
     )
