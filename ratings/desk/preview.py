@@ -4,6 +4,7 @@ A preview is the participant's own page: a person is made up, taken to the stage
 everything they caused. So nothing can look different in the preview, and nothing of it stays.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -212,6 +213,7 @@ def _as_participant(request: HttpRequest, visit: Visit, address: str) -> HttpRes
 
 
 def _without_ways_out(response: HttpResponse) -> HttpResponse:
-    """Only the page: no cookies, and links that would open a window, which the sandbox refuses."""
-    content = response.content.replace(b"<head>", b'<head><base target="_blank">', 1)
+    """Only the page: no cookies, no scripts, and links that would open a window, which the sandbox refuses."""
+    content = re.sub(rb"<script\b[^>]*></script>", b"", response.content)
+    content = content.replace(b"<head>", b'<head><base target="_blank">', 1)
     return HttpResponse(content, status=200 if response.status_code < 400 else response.status_code)

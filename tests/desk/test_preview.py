@@ -2,6 +2,7 @@
 
 import pytest
 
+from inference.models import Conversation
 from ratings.models import Event, Participant, Study, Visit
 from tests.desk.conftest import CHAT, draft_of
 from tests.path.page import read_page
@@ -70,6 +71,15 @@ def test_a_reply_that_is_still_to_be_made_has_words_in_its_place(desk, owner):
 
     assert "Worry 4." in page
     assert "made by the model of this arm after the study is published" in page
+
+
+def test_a_chat_is_previewed_before_its_first_message_and_without_its_script(desk, owner):
+    draft_of(owner, "chat", **CHAT)
+    page = read_page(desk.get("/studies/chat/preview/chat/", {"item": "situation-2"}))
+
+    assert (page.stage, "situation 2" in page.text) == ("chat", True)
+    assert "<script" not in page.html
+    assert not Conversation.objects.exists()
 
 
 def test_the_rating_of_a_chat_is_previewed_with_a_chat_to_come(desk, owner):
