@@ -259,6 +259,7 @@ def participants(pool: Pool) -> QuerySet[Visit]:
     return (
         pool.consenting()
         .select_related("participant", "version")
+        .defer(*_bulk_of("version"))
         .prefetch_related(
             Prefetch("consents", Consent.objects.filter(withdrawn_at=None)),
             Prefetch("answers", Answer.objects.filter(kind__in=[Answer.Kind.EXIT, Answer.Kind.CHECK])),
@@ -394,6 +395,7 @@ def checks(pool: Pool) -> Iterator[dict[str, Any]]:
     answers = (
         Answer.objects.filter(kind=Answer.Kind.CHECK, visit__in=pool.analysed())
         .select_related("visit__participant", "visit__version")
+        .defer(*_bulk_of("visit__version"))
         .order_by("visit_id", "pk")
     )
     for answer in answers.iterator(CHUNK):
@@ -426,6 +428,7 @@ def chats(pool: Pool) -> Iterator[dict[str, Any]]:
     exposures = (
         Exposure.objects.filter(assignment__visit__in=pool.analysed(), conversation__kind=Conversation.Kind.LIVE)
         .select_related("assignment__visit__participant", "assignment__visit__version", "assignment__item", "arm")
+        .defer(*_bulk_of("assignment__visit__version"))
         .prefetch_related(
             Prefetch("conversation__turns", Turn.objects.filter(state=LeaseState.DONE).order_by("index")),
             Prefetch("assignment__visit__consents", Consent.objects.filter(withdrawn_at=None)),
@@ -453,6 +456,7 @@ def shown_replies(pool: Pool) -> Iterator[dict[str, Any]]:
     replies = (
         StoredReply.objects.filter(item__version__in=pool.versions())
         .select_related("item__version", "arm", "conversation")
+        .defer(*_bulk_of("item__version"))
         .prefetch_related(Prefetch("conversation__turns", Turn.objects.filter(state=LeaseState.DONE).order_by("index")))
         .order_by("item__version__number", "item__position", "arm__position")
     )
@@ -491,6 +495,11 @@ def versions(pool: Pool) -> list[dict[str, Any]]:
         .values("number", "fingerprint", "published_at", "pool", "same_meaning", "arrived", "completed")
     )
     return [row | {"in_report": row["pool"] == pool.version.pool} for row in rows]
+
+
+def _bulk_of(version: str) -> tuple[str, str]:
+    """What need not be read again with every row that belongs to a version."""
+    return f"{version}__source", f"{version}__definition"
 
 
 def _messages(conversation: Conversation) -> list[dict[str, Any]]:
