@@ -6,8 +6,9 @@ walk in by it.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from secrets import token_urlsafe
+from typing import Any
 
 import segno
 from django.conf import settings
@@ -54,10 +55,10 @@ def known(study: Study, tokens: Sequence[str]) -> list[Invitation]:
     return sorted(found, key=lambda invitation: hashes[invitation.token_hash])
 
 
-def batches(study: Study) -> list[dict]:
+def batches(study: Study) -> Iterable[Mapping[str, Any]]:
     """What was made so far: how many of each sort, and how many were opened."""
     rows = study.invitations.values("kind", "group", "wave")
-    return list(rows.annotate(made=Count("pk"), opened=Count("opened_at")).order_by("kind", "group", "wave"))
+    return rows.annotate(made=Count("pk"), opened=Count("opened_at")).order_by("kind", "group", "wave")
 
 
 def as_csv(tokens: Sequence[str], invitations: Sequence[Invitation]) -> str:

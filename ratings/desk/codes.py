@@ -9,14 +9,14 @@ from datetime import datetime
 from django import forms
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import AuditEntry
 from ratings.codes import hash_of
-from ratings.desk.owned import with_study
+from ratings.desk.owned import DeskRequest, with_study
 from ratings.models import Study, Visit
 from ratings.recruitment import inert
 
@@ -50,7 +50,7 @@ class CodesForm(forms.Form):
 
 @require_http_methods(["GET", "POST"])
 @with_study
-def codes(request: HttpRequest, study: Study) -> HttpResponse:
+def codes(request: DeskRequest, study: Study) -> HttpResponse:
     form = CodesForm(request.POST if request.method == "POST" else None)
     checked: list[CheckedCode] = []
     if request.method == "POST" and form.is_valid():

@@ -1,11 +1,12 @@
 """Writing a study: upload a study file or edit its text, with every fault at its line; saving replaces the draft."""
 
 from pathlib import PurePath
+from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -13,7 +14,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from ratings.desk import examples
 from ratings.desk.findings import Findings, Replies, findings_of
-from ratings.desk.owned import signed_in, with_study
+from ratings.desk.owned import DeskRequest, signed_in, with_study
+from ratings.desk.progress import shown_version
 from ratings.models import Study
 from ratings.studyfile import publishing, replies, yamltext
 from ratings.studyfile.faults import StudyFileErrors
@@ -68,22 +70,27 @@ class StudyFileForm(forms.Form):
     @property
     def name(self) -> str:
         file = self.cleaned_data.get("file")
-        return PurePath(file.name).name if file else "study.yaml"
+        return _name(file) if file else "study.yaml"
 
     @property
     def uploaded_replies(self) -> dict[str, UploadedFile]:
-        return {PurePath(file.name).name: file for file in self.cleaned_data["replies"]}
+        return {_name(file): file for file in self.cleaned_data["replies"]}
+
+
+def _name(file: UploadedFile) -> str:
+    return PurePath(file.name or "").name
 
 
 def _refuse_other_sorts(file: UploadedFile, allowed: tuple[str, ...], what: str) -> None:
-    if PurePath(file.name).suffix.lower() not in allowed:
-        raise forms.ValidationError(f"{what} ends in {' or '.join(allowed)}; “{file.name[:80]}” does not.")
+    if PurePath(_name(file)).suffix.lower() not in allowed:
+        raise forms.ValidationError(f"{what} ends in {' or '.join(allowed)}; “{_name(file)[:80]}” does not.")
 
 
 def _refuse_large(file: UploadedFile, largest: int) -> None:
-    if file.size > largest:
+    size = file.size or 0
+    if size > largest:
         raise forms.ValidationError(
-            f"“{file.name[:80]}” has {file.size / 1e6:.1f} MB; at most {largest / 1e6:.0f} MB are possible."
+            f"“{_name(file)[:80]}” has {size / 1e6:.1f} MB; at most {largest / 1e6:.0f} MB are possible."
         )
 
 
@@ -100,7 +107,7 @@ def _examine(form: StudyFileForm, study: Study | None) -> Findings:
 
 @require_http_methods(["GET", "POST"])
 @signed_in
-def new(request: HttpRequest) -> HttpResponse:
+def new(request: DeskRequest) -> HttpResponse:
     if request.method == "POST":
         return _save(request, None)
     key = request.GET.get("example")
@@ -113,16 +120,16 @@ def new(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @with_study
-def edit(request: HttpRequest, study: Study) -> HttpResponse:
+def edit(request: DeskRequest, study: Study) -> HttpResponse:
     if request.method == "POST":
         return _save(request, study)
-    version = study.draft or study.current_version
+    version = study.draft or shown_version(study)
     return _page(request, study, findings_of(bytes(version.source), "study.yaml", study, Replies(study)))
 
 
 @require_POST
 @signed_in
-def check(request: HttpRequest) -> HttpResponse:
+def check(request: DeskRequest) -> HttpResponse:
     """What is wrong with the text as it stands: the fragment that the editor asks for while one types."""
     slug = request.POST.get("slug", "")
     study = get_object_or_404(Study.objects.of(request.user), slug=slug) if slug else None
@@ -130,11 +137,11 @@ def check(request: HttpRequest) -> HttpResponse:
     return render(request, "desk/_findings.html", {"findings": findings, "checked": True})
 
 
-def _form(request: HttpRequest) -> StudyFileForm:
+def _form(request: DeskRequest) -> StudyFileForm:
     return StudyFileForm(request.POST, request.FILES)
 
 
-def _save(request: HttpRequest, study: Study | None) -> HttpResponse:
+def _save(request: DeskRequest, study: Study | None) -> HttpResponse:
     form = _form(request)
     findings = _examine(form, study)
     if request.POST.get("action") == "check" or not findings.ok:
@@ -152,8 +159,8 @@ def _save(request: HttpRequest, study: Study | None) -> HttpResponse:
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
 
-def _page(request: HttpRequest, study: Study | None, findings: Findings) -> HttpResponse:
-    context = {"study": study, "findings": findings, "checked": request.method == "POST"}
+def _page(request: DeskRequest, study: Study | None, findings: Findings) -> HttpResponse:
+    context: dict[str, Any] = {"study": study, "findings": findings, "checked": request.method == "POST"}
     if request.htmx:
         return render(request, "desk/_findings.html", context | {"refused": True})
     if study:
@@ -166,7 +173,7 @@ def _page(request: HttpRequest, study: Study | None, findings: Findings) -> Http
 
 @require_POST
 @with_study
-def discard(request: HttpRequest, study: Study) -> HttpResponse:
+def discard(request: DeskRequest, study: Study) -> HttpResponse:
     """Throw the draft away. A study that was never published goes with it."""
     draft = study.draft
     if draft is None:
@@ -182,7 +189,7 @@ def discard(request: HttpRequest, study: Study) -> HttpResponse:
 
 @require_GET
 @with_study
-def download(request: HttpRequest, study: Study, number: int) -> HttpResponse:
+def download(request: DeskRequest, study: Study, number: int) -> HttpResponse:
     version = get_object_or_404(study.versions, number=number)
     name = f"{study.slug}.yaml" if version.is_draft else f"{study.slug}-version-{number}.yaml"
     return HttpResponse(
@@ -194,5 +201,5 @@ def download(request: HttpRequest, study: Study, number: int) -> HttpResponse:
 
 @require_GET
 @signed_in
-def schema(request: HttpRequest) -> JsonResponse:
+def schema(request: DeskRequest) -> JsonResponse:
     return JsonResponse(study_schema(), json_dumps_params={"indent": 2})

@@ -85,7 +85,7 @@ def _about_the_slug(slug: str, study: Study | None) -> tuple[str, str] | None:
 
 def changes(before: StudyVersion, after: StudyVersion) -> list[tuple[str, str]]:
     """What a draft changes in the text, line by line: (sort, line), with three lines around each change."""
-    texts = [bytes(version.source).decode("utf-8-sig", "replace").split("\n") for version in (before, after)]
+    old, new = (bytes(version.source).decode("utf-8-sig", "replace").split("\n") for version in (before, after))
     sorts = {"+": "added", "-": "removed", "@": "gap", " ": "same"}
-    diff = list(difflib.unified_diff(*texts, lineterm="", n=3))[2:]
+    diff = list(difflib.unified_diff(old, new, lineterm="", n=3))[2:]
     return [(sorts[line[0]], line if line[0] == "@" else line[1:]) for line in diff]

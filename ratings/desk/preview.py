@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from csp.constants import NONE, SELF
 from csp.decorators import csp_replace, csp_update
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import resolve
 from django.utils import timezone
@@ -25,7 +26,7 @@ from inference import conversations
 from inference.leases import LeaseState
 from inference.models import Conversation, public_code
 from ratings import codes
-from ratings.desk.owned import with_study
+from ratings.desk.owned import DeskRequest, with_study
 from ratings.models import (
     Arm,
     Assignment,
@@ -79,10 +80,8 @@ class Scene:
 
     def query(self) -> str:
         """The part of the address that finds this scene again, whatever the stage."""
-        query = QueryDict(mutable=True)
-        query["version"], query["arm"], query["item"] = self.version.number, self.arm.key, self.item.key
-        query["locale"] = self.locale
-        return query.urlencode()
+        names = {"version": self.version.number, "arm": self.arm.key, "item": self.item.key, "locale": self.locale}
+        return urlencode(names)
 
 
 def stages_shown(definition: StudyFile) -> list[str]:
@@ -90,9 +89,9 @@ def stages_shown(definition: StudyFile) -> list[str]:
 
 
 @require_GET
-@with_study
-@csp_update({"frame-src": [SELF]})
-def frames(request: HttpRequest, study: Study) -> HttpResponse:
+@with_study  # type: ignore[arg-type]  # django-csp types a view as taking the request alone
+@csp_update({"frame-src": [SELF]})  # type: ignore[arg-type]
+def frames(request: DeskRequest, study: Study) -> HttpResponse:
     """The page with a phone and a desktop window."""
     scene = _scene(request, study, request.GET.get("stage", stages.RATE))
     shown = stages_shown(scene.definition)
@@ -113,10 +112,10 @@ def frames(request: HttpRequest, study: Study) -> HttpResponse:
 
 
 @require_GET
-@with_study
+@with_study  # type: ignore[arg-type]
 @xframe_options_sameorigin
-@csp_replace({"frame-ancestors": [SELF], "form-action": [NONE], "script-src": [NONE], "sandbox": True})
-def page(request: HttpRequest, study: Study, stage: str) -> HttpResponse:
+@csp_replace({"frame-ancestors": [SELF], "form-action": [NONE], "script-src": [NONE], "sandbox": True})  # type: ignore[arg-type]
+def page(request: DeskRequest, study: Study, stage: str) -> HttpResponse:
     """One participant's page, inside a frame: forms are not sent, links lead nowhere, scripts do not run."""
     scene = _scene(request, study, stage)
     with rolled_back():
@@ -126,7 +125,7 @@ def page(request: HttpRequest, study: Study, stage: str) -> HttpResponse:
     return _without_ways_out(response)
 
 
-def _scene(request: HttpRequest, study: Study, stage: str) -> Scene:
+def _scene(request: DeskRequest, study: Study, stage: str) -> Scene:
     number = request.GET.get("version", "")
     versions = study.versions.filter(number=number) if number.isdecimal() else study.versions
     version = versions.order_by("-number").first()
@@ -195,11 +194,11 @@ def _conversation(scene: Scene) -> Conversation | None:
     if reply and not reply.conversation.turns.exclude(state=LeaseState.DONE).exists():
         return reply.conversation
     item = next(item for item in scene.definition.items if item.key == scene.item.key)
-    prompt = text_in(item.prompt, scene.locale, scene.definition.default_locale)
+    prompt = text_in(item.prompt or "", scene.locale, scene.definition.default_locale)
     return conversations.given([{"role": "user", "content": prompt}, {"role": "assistant", "content": REPLY_TO_COME}])
 
 
-def _as_participant(request: HttpRequest, visit: Visit, address: str) -> HttpResponse:
+def _as_participant(request: DeskRequest, visit: Visit, address: str) -> HttpResponse:
     """The page at this address as a browser with this visit's cookie gets it."""
     token, digest = codes.new_token()
     VisitKey.objects.create(visit=visit, token_hash=digest)

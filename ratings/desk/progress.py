@@ -1,9 +1,10 @@
 """How a study is coming on, in few queries: who is where, what each arm has, what happened last. Never an answer."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
@@ -23,6 +24,8 @@ STEPS = {
     stages.RATE: "Ratings",
     stages.EXIT: "Exit questions",
 }
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,11 @@ def _newest_versions(studies: list[Study]) -> Iterable[StudyVersion]:
     return [*drafts, *rows.filter(pk__in=[study.current_version_id for study in studies if study.current_version_id])]
 
 
+def shown_version(study: Study) -> StudyVersion:
+    """The version in use; of a study that was never published, its draft. Every study has one of them."""
+    return study.current_version or study.versions.drafts().get()
+
+
 def title_of(version: StudyVersion) -> str:
     definition = definition_of(version)
     return definition.title if isinstance(definition.title, str) else definition.title[definition.default_locale]
@@ -164,7 +172,7 @@ def _place(stage: str, finished: bool) -> int:
     return list(STEPS).index(stages.RATE if stage == stages.CHAT else stage)
 
 
-def _steps(rows: list[dict], gone: list[dict], chat: bool) -> list[Step]:
+def _steps(rows: Rows, gone: Rows, chat: bool) -> list[Step]:
     reached: Counter[int] = Counter()
     here: Counter[int] = Counter()
     left: Counter[int] = Counter()
@@ -186,7 +194,7 @@ def _steps(rows: list[dict], gone: list[dict], chat: bool) -> list[Step]:
     return [Step(label, reached[place], here[place], left[place]) for place, label in enumerate(labels)]
 
 
-def _outcomes(rows: list[dict], gone: list[dict]) -> list[tuple[str, int]]:
+def _outcomes(rows: Rows, gone: Rows) -> list[tuple[str, int]]:
     counts: Counter[str] = Counter()
     for row in rows:
         counts[row["outcome"]] += row["people"]

@@ -1,13 +1,13 @@
 """Asking people in: personal links, shown once, as a list, as CSV and as a sheet of QR codes."""
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from ratings import recruitment
 from ratings.desk import progress
-from ratings.desk.owned import with_study
+from ratings.desk.owned import DeskRequest, with_study
 from ratings.models import Invitation, Participant, Study
 
 
@@ -20,7 +20,7 @@ class InvitationForm(forms.Form):
 
 @require_http_methods(["GET", "POST"])
 @with_study
-def invitations(request: HttpRequest, study: Study) -> HttpResponse:
+def invitations(request: DeskRequest, study: Study) -> HttpResponse:
     form = InvitationForm(request.POST if request.method == "POST" else None, initial={"kind": study.kind_now})
     tokens: list[str] = []
     if request.method == "POST" and form.is_valid():
@@ -42,7 +42,7 @@ def invitations(request: HttpRequest, study: Study) -> HttpResponse:
 
 @require_POST
 @with_study
-def links_csv(request: HttpRequest, study: Study) -> HttpResponse:
+def links_csv(request: DeskRequest, study: Study) -> HttpResponse:
     """The links that the page has just shown, as a file. The page hands the tokens back, for only it has them."""
     tokens, found = _handed_back(request, study)
     return HttpResponse(
@@ -54,16 +54,16 @@ def links_csv(request: HttpRequest, study: Study) -> HttpResponse:
 
 @require_POST
 @with_study
-def qr_sheet(request: HttpRequest, study: Study) -> HttpResponse:
+def qr_sheet(request: DeskRequest, study: Study) -> HttpResponse:
     """The same links as QR codes to print and cut apart."""
     tokens, _ = _handed_back(request, study)
     links = [recruitment.link_of(token) for token in tokens]
     cards = [(number, link, recruitment.qr_code(link)) for number, link in enumerate(links, 1)]
-    title = progress.title_of(study.current_version or study.draft)
+    title = progress.title_of(progress.shown_version(study))
     return render(request, "desk/qr_sheet.html", {"study": study, "cards": cards, "title": title})
 
 
-def _handed_back(request: HttpRequest, study: Study) -> tuple[list[str], list[Invitation]]:
+def _handed_back(request: DeskRequest, study: Study) -> tuple[list[str], list[Invitation]]:
     tokens = request.POST.get("tokens", "").split()[: recruitment.AT_ONCE]
     found = recruitment.known(study, tokens)
     if not tokens or len(found) != len(tokens):
@@ -73,7 +73,7 @@ def _handed_back(request: HttpRequest, study: Study) -> tuple[list[str], list[In
 
 @require_POST
 @with_study
-def pilot_yourself(request: HttpRequest, study: Study) -> HttpResponse:
+def pilot_yourself(request: DeskRequest, study: Study) -> HttpResponse:
     """Walk through the study as a pilot participant does."""
     if not study.takes_people:
         raise Http404

@@ -3,7 +3,7 @@
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -11,7 +11,7 @@ from accounts.models import AuditEntry
 from ratings import recruitment
 from ratings.desk import examples, progress, readiness
 from ratings.desk.findings import Replies, changes, findings_of
-from ratings.desk.owned import signed_in, with_study
+from ratings.desk.owned import DeskRequest, signed_in, with_study
 from ratings.models import Study, StudyVersion
 from ratings.studyfile import publishing
 from ratings.studyfile.publishing import definition_of
@@ -58,16 +58,16 @@ class PublishForm(MoveForm):
 
 @require_GET
 @signed_in
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: DeskRequest) -> HttpResponse:
     lines = progress.lines(Study.objects.of(request.user).select_related("current_version"))
     return render(request, "desk/studies.html", {"lines": lines, "examples": examples.all_of_them()})
 
 
 @require_GET
 @with_study
-def overview(request: HttpRequest, study: Study) -> HttpResponse:
+def overview(request: DeskRequest, study: Study) -> HttpResponse:
     draft, version = study.draft, study.current_version
-    shown = version or draft
+    shown = progress.shown_version(study)
     return render(
         request,
         "desk/study.html",
@@ -80,24 +80,20 @@ def overview(request: HttpRequest, study: Study) -> HttpResponse:
             "progress": progress.progress(version, study.kind_now) if version else None,
             "link": recruitment.open_link(study),
             "this_computer_only": settings.THIS_COMPUTER_ONLY,
-            "checks": readiness.of(version or draft),
-            "moves": [(state, _verb(study, state)) for state in VERBS if state in _moves(study)],
+            "checks": readiness.of(shown),
+            "moves": [(state, _verb(study, state)) for state in Study.State if version and study.may_become(state)],
             "versions": study.versions.published().order_by("-number"),
             "entries": AuditEntry.objects.filter(subject=study.slug).select_related("user")[:10],
         },
     )
 
 
-def _moves(study: Study) -> set[str]:
-    return Study.MOVES[study.state] if study.current_version else set()
-
-
 @require_http_methods(["GET", "POST"])
 @with_study
-def move(request: HttpRequest, study: Study, state: str) -> HttpResponse:
-    if state not in _moves(study):
-        raise Http404
+def move(request: DeskRequest, study: Study, state: str) -> HttpResponse:
     version = study.current_version
+    if version is None or not study.may_become(state):
+        raise Http404
     chat = definition_of(version).mode == "chat"
     must_acknowledge = chat and state == Study.State.LIVE and not version.screening_acknowledged
     form = MoveForm(request.POST if request.method == "POST" else None, must_acknowledge=must_acknowledge)
@@ -115,12 +111,12 @@ def move(request: HttpRequest, study: Study, state: str) -> HttpResponse:
 
 
 def _verb(study: Study, state: str) -> str:
-    return "Reopen the study" if study.state == Study.State.CLOSED else VERBS[state]
+    return "Reopen the study" if study.state == Study.State.CLOSED else VERBS[Study.State(state)]
 
 
 @require_http_methods(["GET", "POST"])
 @with_study
-def publish(request: HttpRequest, study: Study) -> HttpResponse:
+def publish(request: DeskRequest, study: Study) -> HttpResponse:
     draft, before = study.draft, study.current_version
     if draft is None:
         raise Http404
@@ -154,7 +150,7 @@ def publish(request: HttpRequest, study: Study) -> HttpResponse:
     )
 
 
-def _publish(request: HttpRequest, study: Study, draft: StudyVersion, form: PublishForm) -> None:
+def _publish(request: DeskRequest, study: Study, draft: StudyVersion, form: PublishForm) -> None:
     version = publishing.publish(
         draft,
         request.user,

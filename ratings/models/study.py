@@ -58,6 +58,9 @@ class Study(models.Model):
     def takes_people(self) -> bool:
         return self.state in (self.State.PILOT, self.State.LIVE)
 
+    def may_become(self, state: str) -> bool:
+        return state in self.MOVES[self.State(self.state)]
+
     @property
     def draft(self) -> "StudyVersion | None":
         return self.versions.drafts().first()

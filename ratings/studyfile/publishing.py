@@ -107,7 +107,7 @@ def move(study: Study, state: str, user: User, acknowledged: str = "") -> None:
     version = study.current_version
     if version is None:
         raise Refused(f"{study.slug} has no published version yet.")
-    if state not in Study.MOVES[study.state]:
+    if not study.may_become(state):
         raise Refused(f"{study.slug} is {study.state} and cannot become {state} from there.")
     if acknowledged:
         version.screening_acknowledged = {"by": acknowledged, "at": timezone.now().isoformat()}
