@@ -1,0 +1,69 @@
+"""One served program and one browser for all of these tests; each test gets windows of its own.
+
+SCREENS=FOLDER keeps pictures of all pages, for somebody to look at.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.participant import Participant
+from tests.browser.site import Site, serving
+from tests.browser.visitor import Visitor
+
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Iterator[Site]:
+    with serving(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert executable, "Chromium is needed: install it, or say where it is with CHROMIUM=FILE."
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(site, chromium) -> Iterator[Callable[..., Visitor]]:
+    """Opens windows: `visitor(width=390, scheme="dark", java_script_enabled=False)`. None of them may have faults."""
+    visitors = []
+
+    def open_window(width: int = 1280, height: int = 900, scheme: str = "light", **options) -> Visitor:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, base_url=site.url, **options
+        )
+        context.set_default_timeout(15_000)
+        visitors.append(Visitor(context, site.url))
+        return visitors[-1]
+
+    yield open_window
+    for each in visitors:
+        each.context.close()
+    assert [fault for each in visitors for fault in each.faults] == []
+
+
+@pytest.fixture
+def participant(site, visitor) -> Callable[..., Participant]:
+    """Somebody at the door of a study: `participant("view", width=390)`."""
+
+    def arrive(slug: str = "view", **options) -> Participant:
+        return Participant(visitor(**options).page, site.url, slug)
+
+    return arrive
