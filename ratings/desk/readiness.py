@@ -58,9 +58,8 @@ def _resources(version: StudyVersion) -> Check:
     where = country.name if chosen else "the directories that help everywhere"
     unverified = [service.name for service in country.services if service.verified_on is None]
     if unverified:
-        return Check(
-            "open", f"Crisis lines not verified: {', '.join(unverified)}", f"“Get help now” shows {where} first."
-        )
+        advice = f"“Get help now” shows {where} first. Try them, and write the day into resources.yaml."
+        return Check("open", f"Crisis lines not verified: {', '.join(unverified)}", advice)
     return Check("done", f"The crisis lines of {where} are verified")
 
 
