@@ -22,23 +22,25 @@ from ratings.studyfile.schema import Check, Item, StudyFile
 STAGE = stages.RATE
 SECONDS_A_CRITERION = 2
 WORDS_A_SECOND = 10
+OF_AN_EXPOSURE = (
+    *("shown_at", "submitted_at", "asked_to_check"),
+    *("assignment__position", "assignment__state", "assignment__item_id"),
+    *("conversation__code", "conversation__kind"),
+)
 # A break is worth offering where there are a few replies on each side of it.
 FEWEST_FOR_A_BREAK = 6
 
 
 @dataclass
 class Place:
-    """Where on their way a participant rates: an exposure at its position, among all of theirs."""
+    """Where on their way a participant rates: what is shown at a position, among all they will see."""
 
     visit: Visit
+    position: int
     exposure: Exposure
     total: int
     # The position that comes after it; None after the last one.
     following: int | None
-
-    @property
-    def position(self) -> int:
-        return self.exposure.assignment.position
 
     @property
     def is_new(self) -> bool:
@@ -102,10 +104,10 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
 
 def _place(visit: Visit, position: int) -> Place | None:
     """The exposure at a position that the visit has reached: the current one, or one that was rated before."""
-    exposures = list(
+    exposures = (
         Exposure.objects.filter(assignment__visit=visit)
-        .select_related("assignment__item", "conversation")
-        .defer("conversation__policy")
+        .select_related("assignment", "conversation")
+        .only(*OF_AN_EXPOSURE)
         .order_by("assignment__position")
     )
     places = {exposure.assignment.position: exposure for exposure in exposures}
@@ -115,11 +117,10 @@ def _place(visit: Visit, position: int) -> Place | None:
     if position not in reached:
         return None
     ahead = waiting[1:] if position == current else [place for place in reached if place > position]
-    return Place(visit, places[position], total=len(places), following=ahead[0] if ahead else None)
+    return Place(visit, position, places[position], total=len(places), following=ahead[0] if ahead else None)
 
 
 def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingForm, **context) -> HttpResponse:
-    definition = definition_of(place.visit.version)
     return show(
         request,
         place.visit,
@@ -129,13 +130,9 @@ def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingFo
         place=place,
         dialogue=dialogue,
         form=form,
-        item=_items(definition)[place.exposure.assignment.item.key],
+        item=published(place.visit.version).items[place.exposure.assignment.item_id],
         **context,
     )
-
-
-def _items(definition: StudyFile) -> dict[str, Item]:
-    return {item.key: item for item in definition.items}
 
 
 def _given(place: Place, checks: list[Check]) -> dict[str, str]:
@@ -156,8 +153,7 @@ def _note_served(place: Place) -> None:
     exposure = place.exposure
     with transaction.atomic():
         if exposure.shown_at is None:
-            exposure.shown_at = timezone.now()
-            exposure.save(update_fields=["shown_at"])
+            Exposure.objects.filter(pk=exposure.pk, shown_at=None).update(shown_at=timezone.now())
         note(place.visit, Event.Kind.SERVED, STAGE, place.position)
 
 
@@ -174,7 +170,7 @@ def _keep(
             for key, value in scores.items()
             if before.get(key) != value
         ]
-    criteria = criteria_of(visit.version)
+    criteria = published(visit.version).criteria
     exposure.record({criteria[key]: value for key, value in scores.items()}, reason=reason)
     exposure.comment = form.cleaned_data.get("comment") or None
     exposure.submitted_at = timezone.now()
@@ -212,11 +208,23 @@ def _least_seconds(definition: StudyFile, dialogue: Dialogue) -> float:
     return max(SECONDS_A_CRITERION * len(definition.criteria), reading)
 
 
-def criteria_of(version: StudyVersion) -> dict[str, Criterion]:
-    return _criteria(version.pk, version.created_at)
+@dataclass(frozen=True)
+class Published:
+    """Rows of a version that never change, so that a process looks for them once."""
+
+    criteria: dict[str, Criterion]
+    items: dict[int, Item]
+
+
+def published(version: StudyVersion) -> Published:
+    return _published(version.pk, version.created_at)
 
 
 @lru_cache(maxsize=64)
-def _criteria(pk: int, created_at: datetime) -> dict[str, Criterion]:
-    """Published criteria never change, so a process looks once."""
-    return {criterion.key: criterion for criterion in Criterion.objects.filter(version=pk)}
+def _published(pk: int, created_at: datetime) -> Published:
+    version = StudyVersion.objects.get(pk=pk)
+    items = {item.key: item for item in definition_of(version).items}
+    return Published(
+        criteria={criterion.key: criterion for criterion in version.criteria.all()},
+        items={pk: items[key] for pk, key in version.items.values_list("pk", "key")},
+    )

@@ -2,8 +2,12 @@
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django import forms
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from ratings.models import Visit
@@ -15,29 +19,35 @@ CANNOT_JUDGE = "cannot_judge"
 OVERALL = "overall"
 
 
-@dataclass
-class ScaleRow:
-    """A row of radios as its page shows it."""
+@dataclass(frozen=True)
+class Scale:
+    """A row of radios: a criterion's, or an attention check's, in the reader's language."""
 
     name: str
+    question: str
     points: range
     label: str = ""
-    question: str = ""
     definition: str = ""
     low: str = ""
     high: str = ""
     off_scale: bool = False
     is_check: bool = False
-    chosen: str = ""
-    error: str = ""
 
     @property
-    def choices(self) -> list[tuple[int, str]]:
-        return [(point, str(point)) for point in self.points]
+    def first(self) -> int:
+        return self.points[0]
 
     @property
     def last(self) -> int:
         return self.points[-1]
+
+    @property
+    def values(self) -> list[str]:
+        return [str(point) for point in self.points]
+
+    @property
+    def choices(self) -> list[str]:
+        return [*self.values, CANNOT_JUDGE] if self.off_scale else self.values
 
 
 class RatingForm(PathForm):
@@ -55,52 +65,42 @@ class RatingForm(PathForm):
         skipping: bool = False,
     ):
         super().__init__(data, files)
-        self.criteria = in_order(definition, visit.seed)
-        self.rows = [self._row(criterion, definition, visit.locale) for criterion in self.criteria]
-        self.rows += [self._check_row(check, definition, visit.locale) for check in checks]
-        for row in self.rows:
-            self.fields[row.name] = scale_field(row, required=not skipping)
-            row.chosen = (self.data if self.is_bound else given or {}).get(row.name, "")
+        self.given = data if data is not None else given or {}
+        self.scales = [
+            *(_of_criterion(criterion, definition, visit.locale) for criterion in in_order(definition, visit.seed)),
+            *(_of_check(check, definition, visit.locale) for check in checks),
+        ]
+        for scale in self.scales:
+            self.fields[scale.name] = _field(scale, required=not skipping)
         if comment:
             self.fields["comment"] = OwnWords()
-            self.comment_given = (self.data if self.is_bound else given or {}).get("comment", "")
-        if self.is_bound:
-            for row in self.rows:
-                row.error = " ".join(self.errors.get(row.name, ()))
+            self.comment_given = self.given.get("comment", "")
+
+    def rows(self) -> list[SafeString]:
+        """The scales as the page shows them: with what was chosen, and with what is to be mended."""
+        return [self._row(scale) for scale in self.scales]
+
+    def _row(self, scale: Scale) -> SafeString:
+        chosen = self.given.get(scale.name, "")
+        error = " ".join(self.errors.get(scale.name, ())) if self.is_bound else ""
+        return row(scale, chosen if chosen in scale.choices else "", error, get_language())
 
     @property
     def keys(self) -> list[str]:
-        return [criterion.key for criterion in self.criteria]
+        return [scale.name for scale in self.scales if not scale.is_check]
 
     def scores(self) -> dict[str, int | None]:
         return {key: as_value(self.cleaned_data[key]) for key in self.keys}
 
     def checked(self) -> dict[str, int | None]:
-        given = self.cleaned_data
-        return {row.name: as_value(given[row.name]) for row in self.rows if row.is_check and given[row.name]}
+        given = {scale.name: self.cleaned_data[scale.name] for scale in self.scales if scale.is_check}
+        return {name: as_value(value) for name, value in given.items() if value}
 
-    def _row(self, criterion: Criterion, definition: StudyFile, locale: str) -> ScaleRow:
-        def words(text: Text) -> str:
-            return text_in(text, locale, definition.default_locale)
 
-        return ScaleRow(
-            name=criterion.key,
-            points=definition.scale.points,
-            label=words(criterion.label),
-            question=words(criterion.question),
-            definition=words(criterion.definition),
-            low=words(criterion.low),
-            high=words(criterion.high),
-            off_scale=definition.cannot_judge,
-        )
-
-    def _check_row(self, check: Check, definition: StudyFile, locale: str) -> ScaleRow:
-        return ScaleRow(
-            name=check_name(check),
-            points=definition.scale.points,
-            question=text_in(check.text, locale, definition.default_locale),
-            is_check=True,
-        )
+@lru_cache(maxsize=1024)
+def row(scale: Scale, chosen: str, error: str, language: str) -> SafeString:
+    """A scale as HTML. Most participants see the same few dozen, so each is made once."""
+    return render_to_string("ratings/_scale.html", {"scale": scale, "chosen": chosen, "error": error})
 
 
 def in_order(definition: StudyFile, seed: int) -> list[Criterion]:
@@ -115,21 +115,39 @@ def check_name(check: Check) -> str:
     return f"check-{check.after}"
 
 
-def scale_field(row: ScaleRow, required: bool) -> forms.ChoiceField:
-    choices = [str(point) for point in row.points]
-    message = _("Choose a number from %(low)s to %(high)s for “%(question)s”.") % {
-        "low": row.points[0],
-        "high": row.last,
-        "question": row.label or row.question,
-    }
-    if row.off_scale:
-        choices.append(CANNOT_JUDGE)
-    return forms.ChoiceField(
-        required=required,
-        choices=[(choice, choice) for choice in choices],
-        error_messages={"required": message, "invalid_choice": message},
+def as_value(choice: str) -> int | None:
+    return None if choice == CANNOT_JUDGE else int(choice)
+
+
+def _of_criterion(criterion: Criterion, definition: StudyFile, locale: str) -> Scale:
+    def words(text: Text) -> str:
+        return text_in(text, locale, definition.default_locale)
+
+    return Scale(
+        name=criterion.key,
+        question=words(criterion.question),
+        points=definition.scale.points,
+        label=words(criterion.label),
+        definition=words(criterion.definition),
+        low=words(criterion.low),
+        high=words(criterion.high),
+        off_scale=definition.cannot_judge,
     )
 
 
-def as_value(choice: str) -> int | None:
-    return None if choice == CANNOT_JUDGE else int(choice)
+def _of_check(check: Check, definition: StudyFile, locale: str) -> Scale:
+    question = text_in(check.text, locale, definition.default_locale)
+    return Scale(check_name(check), question, definition.scale.points, is_check=True)
+
+
+def _field(scale: Scale, required: bool) -> forms.ChoiceField:
+    message = _("Choose a number from %(low)s to %(high)s for “%(question)s”.") % {
+        "low": scale.first,
+        "high": scale.last,
+        "question": scale.label or scale.question,
+    }
+    return forms.ChoiceField(
+        required=required,
+        choices=[(choice, choice) for choice in scale.choices],
+        error_messages={"required": message, "invalid_choice": message},
+    )

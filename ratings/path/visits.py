@@ -25,6 +25,12 @@ from ratings.studyfile.schema import text_in
 COOKIE_AGE = 180 * 24 * 3600
 # A place is kept from the last sign of life; writing that down once a minute is enough.
 SIGN_OF_LIFE_EVERY = 60
+# What pages read of a visit: on the busiest page every column counts.
+OF_A_VISIT = (
+    *("code", "stage", "outcome", "locale", "seed", "consented_at", "place_until", "last_seen_at"),
+    *("version__fingerprint", "version__created_at", "version__study__slug", "version__study__state"),
+    *("participant__kind", "participant__participant_id", "participant__study"),
+)
 RIGHT_TO_LEFT = ("ar", "he", "fa", "ur")
 
 
@@ -113,12 +119,11 @@ def find_visit(request: HttpRequest, slug: str, lock: bool = False) -> Visit | N
     if not token:
         return None
     visits = Visit.objects.select_for_update(of=("self",)) if lock else Visit.objects
-    return (
-        visits.filter(keys__token_hash=codes.token_hash(token), version__study__slug=slug)
-        .select_related("version__study", "participant")
-        .defer("version__source", "version__definition", "participant__panel_id")
-        .first()
-    )
+    found = visits.filter(keys__token_hash=codes.token_hash(token), version__study__slug=slug)
+    try:
+        return found.select_related("version__study", "participant").only(*OF_A_VISIT).get()
+    except Visit.DoesNotExist:
+        return None
 
 
 def cookie_name(slug: str) -> str:
