@@ -2,10 +2,10 @@
 
     python -m benchmarks.load [--people 100] [--seconds 10] [--rounds 2] [--servers quickstart production]
 
-Two forms of the server: the quickstart's (one process, pages on WSGI threads beside the event loop) and that of production
-(granian, two WSGI processes of one thread). SQLite with the settings that both share. Bare form and rating page take
-turns, round by round, so that a busy machine meets both; server CPU a cycle hardly depends on it. The client runs on the
-same cores, and its share of one is printed. In the end each acknowledged rating is looked up.
+Two forms of the server: the quickstart's (one process, pages on WSGI threads beside the event loop) and that of
+production (granian, two WSGI processes of one thread). SQLite with the settings that both share. Bare form and rating
+page take turns, round by round, so that a busy machine meets both; server CPU a cycle hardly depends on it. The client
+runs on the same cores, and its share of one is printed. In the end each acknowledged rating is looked up.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -26,10 +27,12 @@ import psutil
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
 OTREE = 60  # cycles a second, on a machine of the same kind, in another sitting
+SERVERS = ["quickstart", "production"]
 PROGRAMS = ("bare_form", "evalsite")
 WSGI = {"evalsite": "evalsite.wsgi:application", "bare_form": "benchmarks.bare_form.wsgi:application"}
-# Visits have 24 items; so many cycles a second are provided for.
+# A visit has 24 items. So many cycles a second are provided for, and some visits are left before their end.
 MOST_CYCLES = 700
+FEWEST_OF_A_VISIT = 20
 THINK = 5.0  # seconds
 WARM_UP = 2.0  # seconds
 
@@ -92,7 +95,8 @@ class Program:
 
     def load(self, people: int, seconds: float, think: float = 0) -> dict:
         """What so many people measure in so many seconds."""
-        each = 1 + int((seconds + WARM_UP) * (1 / think if think else MOST_CYCLES / people)) // 20
+        cycles = (seconds + WARM_UP) * (1 / think if think else MOST_CYCLES / people)
+        each = 2 + int(cycles / FEWEST_OF_A_VISIT)
         visits = [[self.visits.pop() for _ in range(each)] for _ in range(people)]
         job = {
             "host": HOST,
@@ -137,57 +141,78 @@ class Program:
 
 def measure(server: str, options: argparse.Namespace) -> bool:
     """Print the table of one form of the server; whether nothing went wrong."""
-    visits = int(
-        options.people * (2 + options.rounds * (2 + (options.seconds + WARM_UP) * MOST_CYCLES / options.people / 20))
-    )
+    print(f"\n{server}: {options.people} people at once, no think time, rounds of {options.seconds:g} s")
+    print(f"  {'':<12}{'cycles/s':>10}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'CPU ms':>9}{'client':>9}{'errors':>8}")
+    rounds: dict[str, list[dict]] = {name: [] for name in PROGRAMS}
     with ExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalsite-load-"))) for _ in PROGRAMS]
-        programs = [Program(name, folder, visits) for name, folder in zip(PROGRAMS, folders, strict=True)]
+        programs = [Program(name, folder_of_its_own(stack), visits_for(options)) for name in PROGRAMS]
         for program in programs:
             stack.enter_context(program.served(server))
-        bare, ours = programs
+        _, ours = programs
         first = ours.first_page()
-        print(f"\n{server}: {options.people} people at once, no think time, {options.seconds:g} s a round")
-        print(
-            f"  {'':<12}{'cycles/s':>10}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'CPU ms/cycle':>14}{'client CPU':>12}{'errors':>8}"
-        )
-        rounds: dict[str, list[dict]] = {name: [] for name in PROGRAMS}
         for _ in range(options.rounds):
             for program in programs:
-                rounds[program.name].append(program.load(options.people, options.seconds))
-                print(row(program.name, rounds[program.name][-1]), flush=True)
-        rates = {name: sum(found["per_second"] for found in rounds[name]) / options.rounds for name in PROGRAMS}
-        cpu = {name: sum(found["cpu_ms"] for found in rounds[name]) / options.rounds for name in PROGRAMS}
-        print(
-            f"  {rates['evalsite'] / rates['bare_form']:.0%} of the bare form's rate, {cpu['bare_form'] / cpu['evalsite']:.0%} by CPU"
-        )
-        print(f"  {rates['evalsite'] / OTREE:.1f} x oTree's {OTREE}/s (reference, measured earlier)")
+                found = program.load(options.people, options.seconds)
+                rounds[program.name].append(found)
+                print(row(program.name, found), flush=True)
         thinking = ours.load(options.people, options.think_seconds, THINK)
-        print(f"  each submits every {THINK:g} s, {options.think_seconds:g} s:\n{row('evalsite', thinking)}")
-        print(
-            f"  first rating page, empty cache: {len(first)} requests, {sum(size for _, size in first) / 1000:.1f} kB"
-        )
-        for path, size in first:
-            print(f"    {path:<50}{size:>8} bytes")
-        print(
-            f"  memory of the server's processes: {thinking['memory_mb']:.0f} MB (bare form {rounds['bare_form'][-1]['memory_mb']:.0f})"
-        )
         checks = {program.name: program.check() for program in programs}
-        errors = [error for found in [*rounds["evalsite"], thinking] for error in found["errors"]]
+    compare(rounds)
+    print(f"  each submits every {THINK:g} s, for {options.think_seconds:g} s:\n{row('evalsite', thinking)}")
+    print(f"  first rating page, empty cache: {len(first)} requests, {sum(size for _, size in first) / 1000:.1f} kB")
+    for path, size in first:
+        print(f"    {path:<50}{size:>8} bytes")
+    memory = {"evalsite": thinking["memory_mb"], "bare_form": rounds["bare_form"][-1]["memory_mb"]}
+    print(f"  memory of the server: {memory['evalsite']:.0f} MB (with the bare form {memory['bare_form']:.0f} MB)")
     for name, check in checks.items():
         print(
-            f"  {name}: {check['acknowledged']} ratings acknowledged, {check['stored_once']} of them stored once, "
-            f"{check['unacknowledged']} stored without"
+            f"  {name}: {check['acknowledged']} ratings acknowledged, {check['stored_once']} of them stored once; "
+            f"{check['unacknowledged']} stored without having been acknowledged"
         )
+    errors = [error for found in [*rounds["evalsite"], thinking] for error in found["errors"]]
     for error in sorted(set(errors)):
         print(f"  error: {error} ({errors.count(error)} times)")
     return not errors and all(check["acknowledged"] == check["stored_once"] for check in checks.values())
 
 
+def compare(rounds: dict[str, list[dict]]) -> None:
+    def mean(name: str, key: str) -> float:
+        return sum(found[key] for found in rounds[name]) / len(rounds[name])
+
+    rate = mean("evalsite", "per_second")
+    cpu = mean("bare_form", "cpu_ms") / mean("evalsite", "cpu_ms")
+    print(
+        f"  {rate / mean('bare_form', 'per_second'):.0%} of the bare form's rate (by server CPU alone {cpu:.0%}); "
+        f"{rate / OTREE:.1f} times oTree's {OTREE}/s, a reference that was measured earlier"
+    )
+
+
+def durable_commits(folder: Path, seconds: float = 1.0) -> float:
+    """How often a second this disk confirms a write: no server that keeps its word acknowledges more."""
+    connection = sqlite3.connect(folder / "commits.sqlite3", isolation_level=None)
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (n)")
+    count, until = 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        connection.execute("INSERT INTO t VALUES (1)")
+        count += 1
+    connection.close()
+    return count / seconds
+
+
+def folder_of_its_own(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evalsite-load-")))
+
+
+def visits_for(options: argparse.Namespace) -> int:
+    """As many as could be made in all rounds, and a few for whoever is in the middle of one."""
+    fastest = options.rounds * (options.seconds + WARM_UP) * MOST_CYCLES / FEWEST_OF_A_VISIT
+    return int(fastest) + options.people * (2 * options.rounds + 4)
+
+
 def row(name: str, found: dict) -> str:
     times = "".join(f"{found[key]:>9.1f}" if found[key] else f"{'-':>9}" for key in ("p50_ms", "p95_ms", "p99_ms"))
     return (
-        f"  {name:<12}{found['per_second']:>10.1f}{times}{found['cpu_ms']:>14.2f}{found['client_cpu_share']:>12.0%}"
+        f"  {name:<12}{found['per_second']:>10.1f}{times}{found['cpu_ms']:>9.2f}{found['client_cpu_share']:>9.0%}"
         f"{len(found['errors']):>8}"
     )
 
@@ -198,11 +223,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10, help="of each round without think time")
     parser.add_argument("--think-seconds", type=float, default=20, help="with think time")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument(
-        "--servers", nargs="+", choices=["quickstart", "production"], default=["quickstart", "production"]
-    )
+    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=SERVERS)
     options = parser.parse_args()
-    return 0 if all([measure(server, options) for server in options.servers]) else 1
+    with ExitStack() as stack:
+        commits = durable_commits(folder_of_its_own(stack))
+    print(f"this disk confirms {commits:.0f} writes a second, one after the other")
+    went_well = [measure(server, options) for server in options.servers]
+    return 0 if all(went_well) else 1
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ SENTENCE = "It makes sense that this week feels heavy, and small steps, one afte
 
 
 def replies() -> bytes:
-    rows = [f"item-{i:02},{arm},Worry {i}: exams are near.,\"{SENTENCE * 9}{i}\"" for i in range(ITEMS) for arm in ARMS]
+    rows = [f'item-{i:02},{arm},Worry {i}: exams are near.,"{SENTENCE * 9}{i}"' for i in range(ITEMS) for arm in ARMS]
     return "\n".join(["item_id,arm,prompt,reply", *rows]).encode()
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from urllib.parse import urljoin
 
 from ratings.simulate import sentences
 from ratings.simulate.browser import Browser, PageFault
@@ -14,8 +15,8 @@ from ratings.simulate.plans import Plan
 from ratings.studyfile.schema import StudyFile
 
 CANNOT_JUDGE = "cannot_judge"
-# Whoever sees more pages than this goes in circles.
-MOST_PAGES = 1000
+# Whoever sends more forms than this goes in circles.
+MOST_SENT = 1000
 LOOK_AGAIN_AFTER = 2.0  # seconds
 LONGEST_WAIT = 900.0  # seconds
 
@@ -56,6 +57,7 @@ class Bot:
         self.trip = Trip()
         self._look_up_plan = plan
         self._plan: Plan = {}
+        self._sent = 0
         self._waited = 0.0
         self._went_back: set[int] = set()
         self._written: dict[int, int] = {}
@@ -71,7 +73,7 @@ class Bot:
         return self.trip
 
     def _walk(self, page: Page) -> None:
-        while self.browser.pages < MOST_PAGES:
+        while self._sent < MOST_SENT:
             self.trip.outcome = page.outcome
             if page.outcome:
                 self.trip.completion_code = page.completion_code
@@ -109,16 +111,15 @@ class Bot:
         return self._press(page, "next", {name: str(self.one_number) for name in scales})
 
     def on_chat(self, page: Page) -> Page:
-        position = page.position
-        written = self._written.get(position, 0)
-        form = page.form_with("message")
-        if page.form_to("finish") and (form is None or written >= self._wanted_exchanges(position)):
-            return self._press(page, "finish")
-        if form is None:
+        if page.look_again is not None:
             return self._wait(page)
+        position = page.position
+        written, writing = self._written.get(position, 0), page.form_with("message")
+        if writing is None or (page.form_to("next") and written >= self._wanted_exchanges(position)):
+            return self._press(page, "next")
         self._written[position] = written + 1
         self.trip.messages += 1
-        return self.browser.send(page, form, "next", {"message": self._message(position, written)}, self._seconds(page))
+        return self._send(page, writing, writing.buttons[0], {"message": self._message(position, written)})
 
     def on_rate(self, page: Page) -> Page:
         position = page.position
@@ -222,7 +223,11 @@ class Bot:
         return self.chance.random() < share
 
     def _press(self, page: Page, action: str, answers: dict | None = None) -> Page:
-        return self.browser.send(page, _form(page, action), action, answers, self._seconds(page))
+        return self._send(page, _form(page, action), action, answers)
+
+    def _send(self, page: Page, form: Form, action: str, answers: dict | None) -> Page:
+        self._sent, self._waited = self._sent + 1, 0
+        return self.browser.send(page, form, action, answers, self._seconds(page))
 
     def _wait(self, page: Page) -> Page:
         """Look again a little later, as the page asks."""
@@ -230,7 +235,7 @@ class Bot:
             raise PageFault(page.address, f"nothing happened in {LONGEST_WAIT:.0f} s of waiting")
         time.sleep(LOOK_AGAIN_AFTER)
         self._waited += LOOK_AGAIN_AFTER
-        return self.browser.open(page.address)
+        return self.browser.open(urljoin(page.address, page.look_again or ""))
 
 
 def _form(page: Page, action: str) -> Form:

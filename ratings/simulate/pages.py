@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 BEFORE = {"preparing", "entry", "eligibility", "consent", "instructions", "practice"}
 ENDS = {"debrief", "declined", "ended"}
@@ -37,6 +38,8 @@ class Page:
     outcome: str = ""
     completion_code: str = ""
     forms: list[Form] = field(default_factory=list)
+    # Where a page that waits for something asks to be looked at again.
+    look_again: str | None = None
     words: int = 0
 
     def form_with(self, name: str) -> Form | None:
@@ -49,7 +52,7 @@ class Page:
     @property
     def position(self) -> int:
         """The place of the item, for pages that have one in their address."""
-        last = self.address.rstrip("/").rpartition("/")[2]
+        last = urlsplit(self.address).path.rstrip("/").rpartition("/")[2]
         return int(last) if last.isdigit() else 0
 
 
@@ -84,6 +87,8 @@ class _Reader(HTMLParser):
             self.page.forms.append(self.form)
         elif tag == "fieldset":
             self.in_check = "data-check" in given
+        elif tag == "a" and self.in_main and (given.get("href") or "?").startswith("?"):
+            self.page.look_again = given.get("href") or ""
         elif self.form is not None and given.get("name") and "disabled" not in given:
             self._control(tag, given["name"] or "", given)
 
