@@ -9,7 +9,7 @@ ratings and are never mixed with them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
@@ -106,7 +106,7 @@ def pool_of(study: Study, kind: str = Participant.Kind.REAL, number: int | None 
     if version is None:
         which = "no published version" if number is None else f"no published version {number}"
         raise NothingPublished(f"{study.slug} has {which}.")
-    newest = StudyVersion.objects.pooled_with(version).select_related("study").last()
+    newest = StudyVersion.objects.pooled_with(version).select_related("study").order_by("number").reverse()[0]
     return Pool(newest, kind)
 
 
@@ -117,19 +117,22 @@ def snapshot() -> Iterator[None]:
         yield
         return
     connection.ensure_connection()
-    if connection.vendor == "sqlite":
-        mode = connection.transaction_mode
-        connection.transaction_mode = "DEFERRED"
-        try:
-            with transaction.atomic():
-                yield
-        finally:
-            connection.transaction_mode = mode
-    else:
-        with transaction.atomic():
+    with _reading() if connection.vendor == "sqlite" else nullcontext(), transaction.atomic():
+        if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield
+        yield
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Transactions of SQLite that take no lock, where ours take it at once."""
+    sqlite: Any = connection
+    mode, sqlite.transaction_mode = sqlite.transaction_mode, "DEFERRED"
+    try:
+        yield
+    finally:
+        sqlite.transaction_mode = mode
 
 
 def open_exclusions() -> QuerySet[Exclusion]:
@@ -273,7 +276,8 @@ def participants(pool: Pool) -> QuerySet[Visit]:
     )
 
 
-def as_participant(visit: Visit) -> dict[str, Any]:
+def as_participant(visit: Any) -> dict[str, Any]:
+    """The row of a visit out of `participants`."""
     participant = visit.participant
     ticks = {consent.tick for consent in visit.consents.all()}
     results = [_check_passed(visit, answer) for answer in visit.answers.all() if answer.kind == Answer.Kind.CHECK]
@@ -347,14 +351,9 @@ def flow(pool: Pool) -> dict[str, Any]:
         completed=Count("pk", filter=Q(had_completed=True)),
     )
     started = visits.filter(Exists(shown)).count()
-    stale = visits.stale().count()
-    rules = (
-        open_exclusions()
-        .filter(participant__in=pool.consenting().values("participant"))
-        .values("rule")
-        .annotate(participants=Count("participant", distinct=True))
-        .order_by("rule")
-    )
+    stale = Visit.objects.of_pool(pool.version, pool.kind).stale().count()
+    excluded = open_exclusions().filter(participant__in=pool.consenting().values("participant"))
+    rules = excluded.values("rule").annotate(participants=Count("participant", distinct=True)).order_by("rule")
     analysed = raters(pool)
     return {
         "arrived": counts["arrived"] + withdrawn["everyone"],
@@ -372,13 +371,7 @@ def flow(pool: Pool) -> dict[str, Any]:
         "under_way": visits.filter(outcome="").count() - stale,
         "withdrew": withdrawn["everyone"],
         "withdrew_after_completing": withdrawn["completed"],
-        "excluded": sum(
-            1
-            for _ in open_exclusions()
-            .filter(participant__in=pool.consenting().values("participant"))
-            .values("participant")
-            .distinct()
-        ),
+        "excluded": excluded.values("participant").distinct().count(),
         "exclusions": list(rules),
         "analysed": analysed.values("participant").distinct().count(),
         "analysed_partial": analysed.exclude(outcome=outcome.COMPLETED).values("participant").distinct().count(),
@@ -502,7 +495,7 @@ def _bulk_of(version: str) -> tuple[str, str]:
     return f"{version}__source", f"{version}__definition"
 
 
-def _messages(conversation: Conversation) -> list[dict[str, Any]]:
+def _messages(conversation: Any) -> list[dict[str, Any]]:
     """What stood on the participant's screen; where a reply was masked, also what the program had written."""
     messages = []
     for turn in conversation.turns.all():

@@ -7,6 +7,7 @@ imports Plotly, so a web process does it at the first figure.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -133,7 +134,7 @@ def _frame(names: list[str], axis: str, stacked: bool = False) -> go.Figure:
     return figure
 
 
-def _points(figure: go.Figure, label: str, rows: list[tuple[float, float, Result]], naive: bool = False) -> None:
+def _points(figure: go.Figure, label: str, rows: Sequence[tuple[float, float, Result]], naive: bool = False) -> None:
     colour, known = (GREY if naive else ACCENT), [estimable(interval) for *_, interval in rows]
     figure.add_scatter(
         name=label,

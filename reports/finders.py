@@ -20,7 +20,7 @@ class PlotlyFinder(BaseFinder):
         self.storage = FileSystemStorage(Path(folders[0]) / "package_data")
         self.storage.prefix = PREFIX
 
-    def find(self, path: str, find_all: bool = False, **kwargs) -> str | list[str]:
+    def find(self, path: str, find_all: bool = False, **kwargs) -> str | list[str]:  # type: ignore[override]
         found = self.storage.path(SCRIPT) if path == f"{PREFIX}/{SCRIPT}" and self.storage.exists(SCRIPT) else ""
         return [found] * bool(found) if find_all else found
 

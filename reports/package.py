@@ -122,7 +122,7 @@ class Package:
         self.files: list[dict[str, Any]] = []
 
     def table(self, name: str, columns: list[Column], rows: Iterable[dict[str, Any]]) -> None:
-        with self._file(name) as (file, entry), TextIOWrapper(file, "utf-8", newline="") as text:
+        with self._file(name) as (file, entry), TextIOWrapper(file, "utf-8", newline="") as text:  # type: ignore[type-var]
             writer = csv.writer(text, lineterminator="\n")
             names = [column.name for column in columns]
             writer.writerow(names)
@@ -157,7 +157,7 @@ class Hashing(RawIOBase):
     def __init__(self, raw: IO[bytes]):
         self.raw, self.sha256 = raw, hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:  # type: ignore[override]
         self.sha256.update(data)
         return self.raw.write(data)
 

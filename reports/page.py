@@ -65,8 +65,7 @@ def _criterion(criterion: Criterion, report: Result, definition: StudyFile) -> d
     arms = {arm.key: results["arms"][arm.key] for arm in definition.arms}
     contrasts = results["contrasts"]
     primary = definition.design.primary
-    is_primary = primary is not None and primary.criterion == criterion.key
-    margin = primary.margin if is_primary else None
+    margin = primary.margin if primary and primary.criterion == criterion.key else None
     headline = next(iter(arms.values()))["headline"]
     rows = [_arm(name, arm) for name, arm in arms.items()]
     compared = [_contrast(of) for of in contrasts]
@@ -74,7 +73,7 @@ def _criterion(criterion: Criterion, report: Result, definition: StudyFile) -> d
         "key": criterion.key,
         "label": _text(definition, criterion.label),
         "question": _text(definition, criterion.question),
-        "is_primary": is_primary,
+        "is_primary": primary is not None and primary.criterion == criterion.key,
         "margin": margin,
         "rated": any(arm["n_ratings"] for arm in arms.values()),
         "in_short": [_verdict(of) for of in contrasts] or [_verdict_alone(*arm) for arm in arms.items()],

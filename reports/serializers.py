@@ -13,7 +13,7 @@ from ratings.studyfile.schema import text_in
 class PoolQuery(serializers.Serializer):
     """Which participants are asked for."""
 
-    kind = serializers.ChoiceField(Participant.Kind, default=Participant.Kind.REAL, help_text="Never mixed.")
+    kind = serializers.ChoiceField(Participant.Kind.choices, default=Participant.Kind.REAL, help_text="Never mixed.")
     version = serializers.IntegerField(
         min_value=1,
         required=False,
@@ -45,7 +45,7 @@ class VersionSerializer(serializers.ModelSerializer):
 
 class ParticipantSerializer(serializers.Serializer):
     participant_id = serializers.CharField()
-    kind = serializers.ChoiceField(Participant.Kind)
+    kind = serializers.ChoiceField(Participant.Kind.choices)
     group = serializers.CharField()
     wave = serializers.CharField()
     version = serializers.IntegerField()

@@ -4,11 +4,11 @@ import tempfile
 
 from csp.decorators import csp_update
 from django import forms
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
-from ratings.desk.owned import with_study
+from ratings.desk.owned import DeskRequest, with_study
 from ratings.frames import NothingPublished, Pool, pool_of, snapshot
 from ratings.models import Participant, Study
 
@@ -40,7 +40,7 @@ class PoolForm(forms.Form):
 @require_safe
 @csp_update(FIGURES)
 @with_study
-def report(request: HttpRequest, study: Study) -> HttpResponse:
+def report(request: DeskRequest, study: Study) -> HttpResponse:
     from reports.page import as_page
     from reports.report import study_report
 
@@ -63,7 +63,7 @@ def report(request: HttpRequest, study: Study) -> HttpResponse:
 
 @require_POST
 @with_study
-def export(request: HttpRequest, study: Study) -> HttpResponse:
+def export(request: DeskRequest, study: Study) -> HttpResponse:
     from reports.package import write_package
 
     try:
@@ -73,6 +73,6 @@ def export(request: HttpRequest, study: Study) -> HttpResponse:
     file = tempfile.TemporaryFile()  # noqa: SIM115  the response closes it
     write_package(pool, request.user, file)
     file.seek(0)
-    return FileResponse(
+    return FileResponse(  # type: ignore[return-value]
         file, as_attachment=True, filename=f"{study.slug}-{pool.kind}.zip", content_type="application/zip"
     )
