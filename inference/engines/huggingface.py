@@ -285,7 +285,6 @@ class HuggingFaceEngine:
     def _shrink(self, rows: list[Row]) -> None:
         """Put everybody back, to be read anew and continued half as many at a time."""
         everybody = self._rows + [row for row in rows if row not in self._rows]
-        self._drop(self._rows)
         if len(everybody) == 1:
             self._drop(everybody)
             everybody[0].fail("out_of_memory", "Even this reply alone does not fit into memory.")
@@ -293,7 +292,8 @@ class HuggingFaceEngine:
         self._limit = len(everybody) // 2
         logger.warning("Out of memory with %s replies; going on with %s at a time", len(everybody), self._limit)
         with self._wake:
-            self._waiting = everybody + [row for row in self._waiting if row not in everybody]
+            self._drop(everybody)
+            self._waiting = everybody + self._waiting
 
     def _drop(self, rows: list[Row]) -> None:
         with self._wake:
@@ -309,10 +309,11 @@ class HuggingFaceEngine:
             row.started = row.started or time.monotonic() - row.submitted
             row.batch_size = row.batch_size or len(self._rows) + len(newcomers)
         logits = self._batch.join([Entry(row.prompt_ids + row.output_ids, row.request.adapter) for row in newcomers])
+        before = len(self._rows)
+        # In one move: who cancels meanwhile must find each reply in one place or the other.
         with self._wake:
             self._waiting = [row for row in self._waiting if row not in newcomers]
-        before = len(self._rows)
-        self._rows = self._rows + newcomers
+            self._rows = self._rows + newcomers
         self._advance(newcomers, logits, before)
 
     def _step(self, rows: list[Row]) -> None:
