@@ -82,7 +82,7 @@ def _ratings_long(definition: StudyFile) -> list[Column]:
         ARM,
         CRITERION,
         Column("rating", "whole number", "The rating; empty where none could be given.", points),
-        Column("missing_reason", "text", "Why there is no rating; empty where there is one.", "cannot_judge"),
+        Column("missing_reason", "text", "Why there is no rating; empty where there is one.", "cannot_judge, skipped"),
         Column("first_rating", "whole number", "The rating as first sent, before any change.", points),
         *_WHEN,
     ]
@@ -124,6 +124,7 @@ def _participants(definition: StudyFile) -> list[Column]:
         Column("consent_quotes", "yes or no", "Agreed to be quoted.", YES_NO),
         Column("consent_training", "yes or no", "Agreed that chat models are trained with their data.", YES_NO),
         *(_exit(definition, question) for question in definition.exit_questions),
+        Column("exit_feeling_now", "text", "How they felt after the study, if they said so on the last page."),
     ]
 
 

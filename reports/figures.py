@@ -13,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from reports.shown import doubt
 from reports.statistics.intervals import Result, estimable
 
 INK, MUTED, LINE, ACCENT, GREY, BAND = "#1b2420", "#56625c", "#d8ddd6", "#0f6b58", "#8b9690", "#e2f1ec"
@@ -31,12 +32,14 @@ def means(arms: dict[str, Result], scale: tuple[int, int]) -> go.Figure:
     names = list(arms)
     figure = _frame(names, "mean rating")
     rows = [(place, of) for place, of in enumerate(arms.values()) if estimable(of["mean"])]
-    _points(figure, NAIVE, [(place + 0.24, of["mean"], of["intervals"]["naive_t"]) for place, of in rows], naive=True)
+    _points(figure, NAIVE, [(place + 0.24, of["mean"], _known(of, "naive_t")) for place, of in rows], naive=True)
     for headline, label in HEADLINES.items():
-        mine = [(place, of["mean"], of["intervals"][headline]) for place, of in rows if of["headline"] == headline]
+        mine = [(place, of["mean"], _known(of, headline)) for place, of in rows if of["headline"] == headline]
         if mine:
             _points(figure, label, mine)
-    shown = [end for _, of in rows for end in _ends(of["mean"], of["intervals"].values())]
+    shown = [
+        end for _, of in rows for end in _ends(of["mean"], [_known(of, kind) for kind in ("naive_t", of["headline"])])
+    ]
     if shown:
         low, high = max(scale[0], min(shown) - 0.3), min(scale[1], max(shown) + 0.3)
         figure.update_xaxes(range=_at_least(low, high, 2, scale))
@@ -51,12 +54,10 @@ def differences(contrasts: list[Result], margin: float | None = None) -> go.Figu
     if margin:
         figure.add_vrect(-margin, margin, fillcolor=BAND, opacity=0.6, line_width=0, layer="below")
     for headline, label in HEADLINES.items():
-        mine = [
-            (place, of["difference"], of["intervals"][headline]) for place, of in rows if of["headline"] == headline
-        ]
+        mine = [(place, of["difference"], _known(of, headline)) for place, of in rows if of["headline"] == headline]
         if mine:
             _points(figure, label, mine)
-    ends = [abs(end) for _, of in rows for end in _ends(of["difference"], [of["intervals"][of["headline"]]])]
+    ends = [abs(end) for _, of in rows for end in _ends(of["difference"], [_known(of, of["headline"])])]
     widest = 1.15 * max([*ends, margin or 0, 0.5])
     figure.update_xaxes(range=[-widest, widest])
     return figure
@@ -134,8 +135,10 @@ def _frame(names: list[str], axis: str, stacked: bool = False) -> go.Figure:
     return figure
 
 
-def _points(figure: go.Figure, label: str, rows: Sequence[tuple[float, float, Result]], naive: bool = False) -> None:
-    colour, known = (GREY if naive else ACCENT), [estimable(interval) for *_, interval in rows]
+def _points(
+    figure: go.Figure, label: str, rows: Sequence[tuple[float, float, Result | None]], naive: bool = False
+) -> None:
+    colour = GREY if naive else ACCENT
     figure.add_scatter(
         name=label,
         legendrank=2 if naive else 1,
@@ -146,22 +149,26 @@ def _points(figure: go.Figure, label: str, rows: Sequence[tuple[float, float, Re
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [i["high"] - i["estimate"] if ok else 0 for ok, (*_, i) in zip(known, rows, strict=True)],
-            "arrayminus": [i["estimate"] - i["low"] if ok else 0 for ok, (*_, i) in zip(known, rows, strict=True)],
+            "array": [known["high"] - estimate if known else 0 for _, estimate, known in rows],
+            "arrayminus": [estimate - known["low"] if known else 0 for _, estimate, known in rows],
             "color": colour,
             "thickness": 1.5 if naive else 3,
             "width": 3 if naive else 6,
         },
         hovertemplate="%{customdata}<extra></extra>",
         customdata=[
-            f"{estimate:.2f} ({i['low']:.2f} to {i['high']:.2f})" if ok else f"{estimate:.2f}, interval not estimable"
-            for ok, (_, estimate, i) in zip(known, rows, strict=True)
+            f"{estimate:.2f} ({known['low']:.2f} to {known['high']:.2f})" if known else f"{estimate:.2f}, no interval"
+            for _, estimate, known in rows
         ],
     )
 
 
-def _ends(estimate: float, intervals: Any) -> list[float]:
-    return [estimate, *(i[end] for i in intervals if estimable(i) for end in ("low", "high"))]
+def _known(of: Result, kind: str) -> Result | None:
+    return None if doubt(of, kind) else of["intervals"][kind]
+
+
+def _ends(estimate: float, intervals: list[Result | None]) -> list[float]:
+    return [estimate, *(known[end] for known in intervals if known for end in ("low", "high"))]
 
 
 def _at_least(low: float, high: float, width: float, scale: tuple[int, int]) -> list[float]:

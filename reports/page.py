@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ratings.studyfile.schema import Criterion, StudyFile, text_in
-from reports.plaintext import interval, number
+from reports.shown import doubt, interval, number
 from reports.statistics import howcomputed
 from reports.statistics.intervals import Result, estimable
 
@@ -112,7 +112,7 @@ def _verdict(of: Result) -> str:
     a, b, between = of["a"], of["b"], of["intervals"][of["headline"]]
     if not estimable(of["difference"]):
         return f"{a} and {b} cannot be compared"
-    if not estimable(between) or "warning" in between:
+    if doubt(of, of["headline"]):
         return f"too little to tell {a} and {b} apart"
     if between["low"] <= 0 <= between["high"]:
         return f"no difference shown between {a} and {b}"
@@ -121,7 +121,7 @@ def _verdict(of: Result) -> str:
 
 
 def _verdict_alone(name: str, arm: Result) -> str:
-    return f"{name} {number(arm['mean'])} ({interval(arm['intervals'][arm['headline']])})"
+    return f"{name} {number(arm['mean'])} ({interval(arm, arm['headline'])})"
 
 
 def _arm(name: str, arm: Result) -> dict[str, Any]:
@@ -129,9 +129,9 @@ def _arm(name: str, arm: Result) -> dict[str, Any]:
     return {
         "name": name,
         "mean": number(arm["mean"]),
-        "interval": interval(intervals[arm["headline"]]),
-        "other": interval(intervals[_other(arm["headline"])]),
-        "naive": interval(intervals["naive_t"]),
+        "interval": interval(arm, arm["headline"]),
+        "other": interval(arm, _other(arm["headline"])),
+        "naive": interval(arm, "naive_t"),
         "design_effect": number(arm["design_effect"]),
         "effective_n": f"{arm['effective_n']:.0f}" if estimable(arm["effective_n"]) else "-",
         "people": arm["n_participants"],
@@ -145,11 +145,7 @@ def _arm(name: str, arm: Result) -> dict[str, Any]:
         "counts": list(arm["counts"].values()),
         "how": [
             ("mean", _how_mean(arm)),
-            *(
-                (f"interval, {INTERVALS[kind]}", howcomputed.how_computed(arm, kind))
-                for kind in intervals
-                if kind in INTERVALS
-            ),
+            *((f"interval, {INTERVALS[kind]}", _how_interval(arm, kind)) for kind in intervals if kind in INTERVALS),
             ("design effect", howcomputed.how_design_effect(arm)),
             ("sd, median", _how_spread(arm)),
         ],
@@ -157,26 +153,33 @@ def _arm(name: str, arm: Result) -> dict[str, Any]:
 
 
 def _contrast(of: Result) -> dict[str, Any]:
-    intervals, superiority = of["intervals"], of["effect_sizes"]["prob_superiority"]
+    superiority = of["effect_sizes"]["prob_superiority"]
     by_participant = "paired" if of["design"] == "paired" else "welch"
     return {
         "name": f"{of['b']} − {of['a']}",
         "difference": f"{of['difference']:+.2f}" if estimable(of["difference"]) else "-",
-        "interval": interval(intervals[of["headline"]]),
-        "other": interval(intervals[_other(of["headline"])]),
-        "by_participant": interval(intervals[by_participant]),
+        "interval": interval(of, of["headline"]),
+        "other": interval(of, _other(of["headline"])),
+        "by_participant": interval(of, by_participant),
         "design": "same people" if of["design"] == "paired" else "different people",
         "people": of["n_participants"],
         "superiority": f"{superiority:.0%}" if estimable(superiority) else "-",
         "how": [
             ("difference", f"Mean of {of['b']} minus mean of {of['a']}, each over all its ratings."),
             *(
-                (f"interval, {INTERVALS[kind]}", howcomputed.how_computed(of, kind))
+                (f"interval, {INTERVALS[kind]}", _how_interval(of, kind))
                 for kind in ("two_way", "participant_cr1", by_participant)
             ),
             ("rated higher", f"Of all pairs of a rating of {of['b']} and one of {of['a']}, ties counted half."),
         ],
     }
+
+
+def _how_interval(of: Result, kind: str) -> str:
+    reason = doubt(of, kind)
+    if reason.startswith("too few"):
+        return f"Not shown: {reason} for an interval to be relied on. The JSON has it."
+    return howcomputed.how_computed(of, kind)
 
 
 def _how_mean(arm: Result) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
+from reports.shown import interval, number
 from reports.statistics import howcomputed
-from reports.statistics.intervals import Result, estimable
+from reports.statistics.intervals import Result
 
 
 def as_text(report: Result) -> str:
@@ -36,10 +36,10 @@ def _lines(report: Result) -> Iterator[str]:
                     str(of["n_ratings"]),
                     str(of["missing"]),
                     number(of["mean"]),
-                    interval(of["intervals"][of["headline"]]),
+                    interval(of, of["headline"]),
                     number(of["sd"]),
                     number(of["median"]),
-                    interval(of["intervals"]["naive_t"]),
+                    interval(of, "naive_t"),
                 )
                 for arm, of in criterion["arms"].items()
             ],
@@ -56,11 +56,3 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         yield f"  {'  '.join(cells)}"
-
-
-def number(value: Any) -> str:
-    return f"{value:.2f}" if estimable(value) else "-"
-
-
-def interval(value: Result) -> str:
-    return f"{value['low']:.2f} to {value['high']:.2f}" if estimable(value) else "not estimable"

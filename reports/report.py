@@ -109,10 +109,10 @@ def study_warnings(pool: Pool, flow: dict[str, Any]) -> list[str]:
 def participants_sentence(pool: Pool, flow: dict[str, Any]) -> str:
     """What the numbers rest on, for the methods paragraph."""
     analysed, partial, excluded = flow["analysed"], flow["analysed_partial"], flow["excluded"]
-    sentence = (
-        f"The analysis holds every rating that {analysed} consenting {KINDS[pool.kind]} gave, "
-        f"{partial} of whom did not finish (available cases); practice and attention checks are not ratings"
-    )
+    sentence = f"The analysis holds every rating of {analysed} consenting {KINDS[pool.kind]} (available cases)"
+    if partial:
+        sentence += f", of whom {partial} did not finish"
+    sentence += "; practice and attention checks are not ratings"
     if excluded:
         rules = "; ".join(f"{row['rule']}: {row['participants']}" for row in flow["exclusions"])
         sentence += f". Left out by a recorded decision: {excluded} ({rules})"

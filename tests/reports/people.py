@@ -53,7 +53,7 @@ def make_study(
         arms=", ".join(f"{{key: {arm}}}" for arm in arms),
         items_each=items_each or items,
         items_are=items_are,
-        design="within" if items >= len(arms) else "between",
+        design="within" if items >= len(arms) > 1 else "between",
         checks=checks,
     )
     if title:

@@ -191,3 +191,17 @@ def test_neither_plotly_nor_pandas_nor_scipy_is_imported_at_the_start():
     )
 
     assert seen.stdout.strip() == "[]"
+
+
+def test_no_interval_is_shown_that_few_people_stand_behind(desk, study):
+    for shift in range(4):
+        take_part(study, lambda item, arm, criterion, shift=shift: wave(item, arm, criterion) - shift % 3)
+
+    response = page(desk)
+    arm = response.context["page"]["criteria"][0]["arms"][0]
+    figure = response.context["page"]["criteria"][0]["figures"]["means"]["data"]
+
+    assert {arm["interval"], arm["other"], arm["naive"]} == {"too few people"}
+    assert not any(any(trace["error_x"]["array"]) for trace in figure["data"])
+    assert "too little to tell linden and rowan apart" in text(response)
+    assert "low" in response.context["report"]["criteria"]["empathy_support"]["arms"]["linden"]["intervals"]["naive_t"]
