@@ -138,9 +138,11 @@ def _frame(names: list[str], axis: str, stacked: bool = False) -> go.Figure:
 def _points(
     figure: go.Figure, label: str, rows: Sequence[tuple[float, float, Result | None]], naive: bool = False
 ) -> None:
-    colour = GREY if naive else ACCENT
+    colour, any_known = GREY if naive else ACCENT, any(known for *_, known in rows)
+    if naive and not any_known:
+        return
     figure.add_scatter(
-        name=label,
+        name=label if any_known else "no interval",
         legendrank=2 if naive else 1,
         y=[place for place, *_ in rows],
         x=[estimate for _, estimate, _ in rows],
@@ -149,8 +151,8 @@ def _points(
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": [known["high"] - estimate if known else 0 for _, estimate, known in rows],
-            "arrayminus": [estimate - known["low"] if known else 0 for _, estimate, known in rows],
+            "array": [known["high"] - estimate if known else None for _, estimate, known in rows],
+            "arrayminus": [estimate - known["low"] if known else None for _, estimate, known in rows],
             "color": colour,
             "thickness": 1.5 if naive else 3,
             "width": 3 if naive else 6,

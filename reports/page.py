@@ -133,7 +133,6 @@ def _arm(name: str, arm: Result) -> dict[str, Any]:
         "other": interval(arm, _other(arm["headline"])),
         "naive": interval(arm, "naive_t"),
         "design_effect": number(arm["design_effect"]),
-        "effective_n": f"{arm['effective_n']:.0f}" if estimable(arm["effective_n"]) else "-",
         "people": arm["n_participants"],
         "items": arm["n_items"],
         "ratings": arm["n_ratings"],
