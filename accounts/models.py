@@ -1,14 +1,14 @@
 from datetime import timedelta
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import Self
+from typing import ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.utils import timezone
 
 
-class ResearcherManager(UserManager):
+class ResearcherManager(UserManager["User"]):
     def first_researcher(self) -> "User":
         """Whose studies are when nobody says otherwise. Made without a password on an installation that has nobody."""
         return self.order_by("pk").first() or self.create_user("researcher", must_change_password=True)
@@ -20,10 +20,10 @@ class User(AbstractUser):
     # Set for the password that the first `make run` prints: the next login has to choose another.
     must_change_password = models.BooleanField(default=False)
 
-    objects = ResearcherManager()
+    objects: ClassVar[ResearcherManager] = ResearcherManager()
 
 
-class ApiTokenQuerySet(models.QuerySet):
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def valid(self) -> Self:
         return self.filter(expires_at__gt=timezone.now(), user__is_active=True)
 
@@ -61,7 +61,7 @@ class ApiToken(models.Model):
         return token
 
 
-class AuditEntryManager(models.Manager):
+class AuditEntryManager(models.Manager["AuditEntry"]):
     def record(self, user: User | None, action: str, subject: str = "", **detail) -> "AuditEntry":
         return self.create(user=user, action=action, subject=subject, detail=detail)
 

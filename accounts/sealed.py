@@ -47,6 +47,10 @@ class SealedTextField(models.TextField):
 
 
 class SealedJSONField(SealedTextField):
+    # Whatever JSON can say.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def get_prep_value(self, value: Any) -> str | None:
         return None if value is None else seal(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 

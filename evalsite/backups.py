@@ -100,7 +100,7 @@ def database_file() -> Path:
         raise BackupError(
             "This installation keeps its data in PostgreSQL: copy it with pg_dump, restore it with pg_restore."
         )
-    return Path(settings.DATABASES["default"]["NAME"])
+    return Path(str(settings.DATABASES["default"]["NAME"]))
 
 
 def _snapshot(database: Path, target: Path) -> None:

@@ -17,6 +17,6 @@ def ready(request: HttpRequest) -> JsonResponse:
     waiting = [
         {"study": study.slug, "replies_made": version.replies_made, "replies_wanted": version.replies_wanted}
         for study in Study.objects.open_to_people().select_related("current_version")
-        if not ((version := study.current_version).is_ready and models_ready(version))
+        if not ((version := study.version).is_ready and models_ready(version))
     ]
     return JsonResponse({"ready": not waiting, "waiting": waiting}, status=503 if waiting else 200)

@@ -84,7 +84,8 @@ def application() -> ByPath:
     from evalsite.asgi import application as streams
     from evalsite.wsgi import application as pages
 
-    return ByPath(WSGIMiddleware(pages, workers=PAGE_THREADS), streams)
+    wsgi: Any = pages  # a2wsgi describes the environment of WSGI more narrowly than Django does
+    return ByPath(WSGIMiddleware(wsgi, workers=PAGE_THREADS), streams)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -32,7 +32,7 @@ def answer(turn_pk: int, worker: str, engine: Engine) -> None:
     """Try to answer a turn. Safe to call twice or never: the row says who may, and how often."""
     if work := claim(turn_pk, worker, engine):
         with keeper.holding(work):
-            work.run()
+            work.run(engine)
 
 
 def refuse(turn_pk: int, worker: str, failure: Failure) -> None:
@@ -62,7 +62,7 @@ class Work:
 
     def __init__(self, turn: Turn, attempt: int, worker: str, engine: Engine | None):
         self.turn, self.attempt, self.worker, self.engine = turn, attempt, worker, engine
-        self.setup, self.policy = turn.conversation.setup, turn.conversation.policy
+        self.setup, self.policy = turn.conversation.answered_by, turn.conversation.policy
         self.claimed_at, self._claimed = timezone.now(), time.monotonic()
         # An empty reply is tried once more with the next seed; every other retry repeats the draw.
         self.emptied = turn.tries.filter(outcome="empty").count()
@@ -81,11 +81,11 @@ class Work:
         """Seconds since the claim."""
         return time.monotonic() - self._claimed
 
-    def run(self) -> None:
+    def run(self, engine: Engine) -> None:
         if not self.turn.background:
             live.begin(self.turn.code, self.attempt)
         try:
-            self._follow()
+            self._follow(engine)
         except Exception:
             self.fail(Failure("engine", "A fault in the worker."))
             raise
@@ -120,9 +120,9 @@ class Work:
         if self.engine:
             self.engine.cancel(self.key)
 
-    def _follow(self) -> None:
+    def _follow(self, engine: Engine) -> None:
         release = Release(self.policy["release"], Mask([*self.setup.chat_model.names, *self.policy["mask"]]))
-        for event in self.engine.submit(self._request()):
+        for event in engine.submit(self._request()):
             if isinstance(event, Token):
                 if self.first_token_at is None:
                     self.first_token_at = timezone.now()
@@ -141,7 +141,7 @@ class Work:
     def _request(self) -> GenRequest:
         earlier = self.turn.conversation.turns.filter(index__lt=self.turn.index).order_by("index")
         messages: list[Message] = [{"role": "system", "content": self.setup.system}]
-        messages += [{"role": turn.role, "content": turn.text} for turn in earlier]
+        messages += [_message(turn) for turn in earlier]
         return GenRequest(
             key=self.key,
             messages=messages,
@@ -222,6 +222,11 @@ class Work:
         if failure.kind == "empty":
             return None
         return timezone.now() + timedelta(seconds=failure.retry_after or 2.0 ** (self.attempt - 1))
+
+
+def _message(turn: Turn) -> Message:
+    is_reply = turn.role == Turn.Role.ASSISTANT
+    return {"role": "assistant" if is_reply else "user", "content": turn.text or ""}
 
 
 def _record(turn: Turn, number: int, worker: str, claimed_at: Any, outcome: str, **fields: Any) -> None:

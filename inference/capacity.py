@@ -117,7 +117,7 @@ def _time(engine: Engine, rows: int, tokens: int) -> tuple[float, float]:
         )
         *_, last = engine.submit(request)
         if not isinstance(last, Final):
-            raise RuntimeError(f"The model was tried and gave no reply: {last.message}")
+            raise RuntimeError(f"The model was tried and gave no reply: {last}")
         timings = last.timings
         return (timings.total - timings.first_token) / max(1, len(last.output_ids) - 1), timings.first_token
 

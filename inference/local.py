@@ -80,7 +80,7 @@ class LocalDispatcher:
         )
         for turn in waiting:
             try:
-                engine = self._engines.engine_for(turn.conversation.setup.chat_model)
+                engine = self._engines.engine_for(turn.conversation.answered_by.chat_model)
             except ModelUnavailable as problem:
                 # People are told; replies made in advance wait until the model is mended.
                 if not turn.background:

@@ -41,7 +41,7 @@ class ChatModel(models.Model):
         return f"{self.engine}:{self.key if self.engine == self.Engine.SCRIPTED else self.base}"
 
 
-class SetupManager(models.Manager):
+class SetupManager(models.Manager["Setup"]):
     def of(self, chat_model: ChatModel, system: str, sampling: dict, stops: list[str]) -> "Setup":
         """The setup with exactly this content; made at its first use, never changed."""
         if not system.strip():
@@ -89,6 +89,13 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def answered_by(self) -> Setup:
+        """The setup that answers here. A dialogue written elsewhere has none, and no reply of it is ever waited for."""
+        if self.setup is None:
+            raise ValueError(f"Nobody answers in conversation {self.pk}.")
+        return self.setup
 
     @property
     def exchanges_done(self) -> int:

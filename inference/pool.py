@@ -9,6 +9,7 @@ from typing import Literal
 from django.db import connection
 
 from inference import capacity, registry
+from inference.capacity import REPLY_WITHIN
 from inference.engines.base import Engine
 from inference.models import ChatModel
 
@@ -79,7 +80,8 @@ class Pool:
     def _fill(self, slot: Slot, model: ChatModel) -> None:
         try:
             engine = self._load(model)
-            capacity.measure(model.engine_name, engine)
+            pace = capacity.measure(model.engine_name, engine)
+            log.info("%s is ready: %s replies at once within %.0f s.", model, pace.replies_in_time(), REPLY_WITHIN)
         except Exception as problem:
             log.exception("%s could not be loaded.", model.key)
             slot.reason, slot.status = str(problem) or type(problem).__name__, "failed"

@@ -107,7 +107,7 @@ def look_at(turn_code: str) -> Look:
             return Look("gone")
         if turn.state != LeaseState.QUEUED:
             return Look(turn.state, turn.attempts, turn.released or "")
-        model = turn.conversation.setup.chat_model
+        model = turn.conversation.answered_by.chat_model
         people = Turn.objects.open().filter(
             background=False,
             conversation__setup__chat_model__engine=model.engine,

@@ -27,7 +27,7 @@ def warm_models() -> None:
     if not dispatch.is_running():
         return
     for study in Study.objects.open_to_people().select_related("current_version"):
-        for model in _models(study.current_version):
+        for model in _models(study.version):
             with suppress(ModelUnavailable):
                 pool.engine_for(model)
 

@@ -41,9 +41,7 @@ def arrive(
     study: Study, kind: str, locale: str, invitation: Invitation | None = None, panel_id: str | None = None
 ) -> Visit:
     """Open a visit to the current version, or find the one that this invitation or panel id already has."""
-    version = study.current_version
-    if version is None:
-        raise ValueError(f"{study} is not published.")
+    version = study.version
     participant = _participant(study, kind, invitation, panel_id)
     if visit := participant.visits.select_related("version").order_by("-pk").first():
         return visit

@@ -1,4 +1,4 @@
-"""Small studies and people for tests. `published_study()` goes through the real reading and publishing of a study file."""
+"""Small studies and people for tests. `published_study()` goes through the real reading and publishing of a file."""
 
 import csv
 import io

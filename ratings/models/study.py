@@ -55,6 +55,13 @@ class Study(models.Model):
         return self.slug
 
     @property
+    def version(self) -> "StudyVersion":
+        """The version that new participants get, of a study that has been published."""
+        if self.current_version is None:
+            raise ValueError(f"{self.slug} is not published.")
+        return self.current_version
+
+    @property
     def takes_people(self) -> bool:
         return self.state in (self.State.PILOT, self.State.LIVE)
 

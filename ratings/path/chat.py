@@ -157,7 +157,12 @@ def _say(request: HttpRequest, place: Place) -> HttpResponse:
         with transaction.atomic():
             conversations.say(_conversation(place), text, form.cleaned_data["turn"])
     except CannotSay as refusal:
-        return _show(request, Place(place.visit, current_exposure(place.visit)), refused=_why(refusal), kept=text)
+        return _show(
+            request,
+            Place(place.visit, current_exposure(place.visit) or place.exposure),
+            refused=_why(refusal),
+            kept=text,
+        )
     note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, seconds=round(place.page.seconds(request), 1))
     return SeeOther(f"{_address(place)}?wait=1")
 
@@ -185,10 +190,11 @@ def _finish(request: HttpRequest, place: Place) -> HttpResponse:
 
 def _conversation(place: Place) -> Conversation:
     """The conversation, opened with its first message."""
-    if place.conversation is None:
+    conversation, setup = place.conversation, place.exposure.arm.setup
+    if conversation is None and setup is not None:
         chat, seed = place.definition.chat, f"{place.visit.seed}/{place.position}"
-        place.exposure.conversation = conversations.open_live(
-            place.exposure.arm.setup,
+        place.exposure.conversation = conversation = conversations.open_live(
+            setup,
             seed=int.from_bytes(sha256(seed.encode()).digest()[:8], "big") >> 1,
             policy={
                 "release": chat.release,
@@ -199,7 +205,9 @@ def _conversation(place: Place) -> Conversation:
             opening=place.opening,
         )
         place.exposure.save(update_fields=["conversation"])
-    return place.exposure.conversation
+    if conversation is None:
+        raise ValueError(f"Arm {place.exposure.arm_id} has no setup to chat with.")
+    return conversation
 
 
 def _show(request: HttpRequest, place: Place, **context) -> HttpResponse:

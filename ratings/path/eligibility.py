@@ -23,12 +23,11 @@ class EligibilityForm(PathForm):
         for question in self.questions:
             asked = text_in(question.question, visit.locale, definition.default_locale)
             message = _("Answer yes or no: %s") % asked
-            field = forms.ChoiceField(
+            self.fields[question.key] = field = forms.ChoiceField(
                 choices=[("yes", _("Yes")), ("no", _("No"))],
                 error_messages={"required": message, "invalid_choice": message},
             )
-            field.question = question
-            self.fields[question.key] = field
+            field.question = question  # type: ignore[attr-defined]  # for the template
 
     def lets_in(self) -> bool:
         return all(self.cleaned_data[question.key] == question.accept for question in self.questions)

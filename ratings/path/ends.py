@@ -35,7 +35,7 @@ def code_of(visit: Visit) -> str:
     """What proves the outcome: the person's own code, or the panel's code for it. Some outcomes have none."""
     completion = definition_of(visit.version).completion
     if completion.mode == "fixed":
-        return completion.codes.get(visit.outcome, "")
+        return next((code for outcome, code in completion.codes.items() if outcome == visit.outcome), "")
     if visit.outcome == Visit.Outcome.COMPLETED or visit.outcome in PAID_IN_FULL:
         return codes.completion_code(visit)
     return ""

@@ -137,7 +137,7 @@ def _visits():
 
 def _start(request: HttpRequest, study: Study) -> HttpResponse:
     slug = study.slug
-    locale = _locale(request, definition_of(study.current_version))
+    locale = _locale(request, definition_of(study.version))
     token = request.COOKIES.get(_invitation_cookie(slug), "")
     invited = study.invitations.filter(token_hash=codes.token_hash(token)).first() if token else None
     visit = arrive(study, study.kind_now, locale, invitation=invited, panel_id=_panel_id(request, slug))

@@ -21,8 +21,8 @@ class ExitForm(PathForm):
         super().__init__(data, files)
         for question in definition.exit_questions:
             asked = text_in(question.question, visit.locale, definition.default_locale)
-            field = self.fields[question.key] = _field(question, asked)
-            field.question = question
+            self.fields[question.key] = field = _field(question, asked)
+            field.question = question  # type: ignore[attr-defined]  # for the template
 
     def answers(self) -> dict[str, str | list[str]]:
         """What was answered; questions left open are not among them."""

@@ -4,7 +4,11 @@ Three widely used rating tools store an 11, a word or five megabytes as a score.
 anything in it was not asked, so that nothing strange is half stored.
 """
 
+from typing import cast
+
 from django import forms
+from django.core.validators import MaxLengthValidator
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 OF_EVERY_FORM = {"csrfmiddlewaretoken", "page", "page_time", "action"}
@@ -14,7 +18,7 @@ UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 class PathForm(forms.Form):
     def clean(self) -> dict:
-        for name, values in self.data.lists():
+        for name, values in cast(QueryDict, self.data).lists():
             field = self.fields.get(name)
             if field is None and name not in OF_EVERY_FORM:
                 self.add_error(None, _("This page did not ask for “%s”, so nothing was saved.") % name[:40])
@@ -28,7 +32,7 @@ class PathForm(forms.Form):
     def faults(self) -> list[tuple[str, str]]:
         """For the summary at the top of the page: the id to jump to ("" for the page as a whole), and the message."""
         return [
-            ("" if name == "__all__" else name, message)
+            ("" if name == "__all__" else name, str(message))
             for name, messages in self.errors.items()
             for message in messages
         ]
@@ -44,8 +48,9 @@ class OwnWords(forms.CharField):
     }
 
     def __init__(self, max_length: int = 2000, **kwargs):
-        super().__init__(max_length=max_length, required=False, **kwargs)
-        self.validators[0].message = self.error_messages["max_length"]
+        super().__init__(required=False, **kwargs)
+        self.max_length = max_length
+        self.validators = [MaxLengthValidator(max_length, self.error_messages["max_length"]), *self.validators]
 
     def clean(self, value):
         text = super().clean(value)

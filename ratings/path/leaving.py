@@ -50,9 +50,10 @@ class WithdrawalForm(forms.Form):
 
     def clean_code(self) -> str:
         code = self.cleaned_data["code"]
-        self.visit = withdrawal.find_by_code(code)
-        if self.visit is None:
+        visit = withdrawal.find_by_code(code)
+        if visit is None:
             raise forms.ValidationError(_("No answers belong to this code. Please check each letter."))
+        self.visit = visit
         return code
 
 

@@ -32,5 +32,5 @@ def practice(request: HttpRequest, visit: Visit) -> HttpResponse:
             Answer(visit=visit, kind=Answer.Kind.PRACTICE, key=key, value=value) for key, value in form.scores().items()
         )
         return SeeOther(stages.address_of(visit))
-    form = None if tried else RatingForm(visit, definition, comment=False)
-    return serve(request, visit, "ratings/practice.html", page, form=form)
+    asked = None if tried else RatingForm(visit, definition, comment=False)
+    return serve(request, visit, "ratings/practice.html", page, form=asked)

@@ -48,7 +48,8 @@ class Place:
 
     @property
     def page(self) -> Page:
-        revision = "" if self.is_new else f"{self.exposure.submitted_at.timestamp():.6f}"
+        submitted = self.exposure.submitted_at
+        revision = f"{submitted.timestamp():.6f}" if submitted else ""
         return Page(self.visit, STAGE, self.position, revision)
 
     @property

@@ -82,7 +82,7 @@ class RatingForm(PathForm):
 
     def _row(self, scale: Scale) -> SafeString:
         chosen = self.given.get(scale.name, "")
-        error = " ".join(self.errors.get(scale.name, ())) if self.is_bound else ""
+        error = " ".join(map(str, self.errors.get(scale.name, ()))) if self.is_bound else ""
         return row(scale, chosen if chosen in scale.choices else "", error, get_language())
 
     @property

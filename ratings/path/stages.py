@@ -28,7 +28,7 @@ ENTRY = "entry"
 DEBRIEF = "debrief"
 DECLINED = "declined"
 ENDED = "ended"
-END_PAGES = {Visit.Outcome.COMPLETED: DEBRIEF, Visit.Outcome.DECLINED: DECLINED}
+END_PAGES: dict[str, str] = {Visit.Outcome.COMPLETED: DEBRIEF, Visit.Outcome.DECLINED: DECLINED}
 
 
 def stages_of(definition: StudyFile) -> tuple[str, ...]:

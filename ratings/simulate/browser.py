@@ -53,8 +53,8 @@ class Browser:
     def _page(self, method: str, address: str, data: dict | None = None) -> Page:
         try:
             answer = self._http.request(method, address, data=data)
-        except httpx.HTTPError as fault:
-            raise PageFault(address, f"no answer ({type(fault).__name__})") from None
+        except httpx.HTTPError as error:
+            raise PageFault(address, f"no answer ({type(error).__name__})") from None
         self.pages += 1 + len(answer.history)
         page = read(str(answer.url), answer.text)
         if fault := _fault_of(answer, page):

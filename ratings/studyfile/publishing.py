@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from inference import conversations, registry
 from inference.canonical import digest
-from inference.models import ChatModel, Setup
+from inference.models import Setup
 from ratings.models import Arm, Criterion, Item, ReplyFile, StoredReply, Study, StudyVersion
 from ratings.studyfile.faults import Fault, StudyFileErrors
 from ratings.studyfile.reading import Loaded, read
@@ -247,7 +247,9 @@ def _lay_out(version: StudyVersion, loaded: Loaded) -> None:
 def _setup(arm: Any) -> Setup | None:
     if not arm.model:
         return None
-    chat_model: ChatModel = registry.find(arm.model)
+    chat_model = registry.find(arm.model)
+    if chat_model is None:
+        raise Refused(f"There is no model called {arm.model!r} here any more.")
     return Setup.objects.of(
         chat_model, arm.system, arm.sampling.model_dump(mode="json", exclude_none=True), list(arm.stop)
     )
@@ -256,15 +258,15 @@ def _setup(arm: Any) -> Setup | None:
 def _order_replies(version: StudyVersion, definition: StudyFile) -> None:
     """Queue a reply for every cell. What another version already had made with the same setup is taken from there."""
     language = definition.default_locale
-    prompts = {item.key: text_in(item.prompt, language, language) for item in definition.shown_items}
+    prompts = {item.key: text_in(item.prompt or "", language, language) for item in definition.shown_items}
     masks = {arm.key: arm.mask for arm in definition.arms}
-    arms = list(version.arms.select_related("setup__chat_model"))
     StoredReply.objects.bulk_create(
         StoredReply(
             item=item,
             arm=arm,
-            conversation=conversations.stored(arm.setup, prompts[item.key], seed=version.seed, mask=masks[arm.key]),
+            conversation=conversations.stored(setup, prompts[item.key], seed=version.seed, mask=masks[arm.key]),
         )
         for item in version.items.filter(key__in=prompts)
-        for arm in arms
+        for arm in version.arms.select_related("setup__chat_model")
+        if (setup := arm.setup)
     )

@@ -6,6 +6,7 @@ SCREENS=FOLDER keeps pictures of all pages, for somebody to look at.
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -40,9 +41,8 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def visitor(site, chromium) -> Iterator[Callable[..., Visitor]]:
-    """Opens windows: `visitor(width=390, scheme="dark", java_script_enabled=False)`. None of them may have faults."""
+@contextmanager
+def windows(site: Site, chromium: Browser) -> Iterator[Callable[..., Visitor]]:
     visitors = []
 
     def open_window(width: int = 1280, height: int = 900, scheme: str = "light", **options) -> Visitor:
@@ -60,10 +60,19 @@ def visitor(site, chromium) -> Iterator[Callable[..., Visitor]]:
 
 
 @pytest.fixture
+def visitor(site, chromium) -> Iterator[Callable[..., Visitor]]:
+    """Opens windows: `visitor(width=390, scheme="dark", java_script_enabled=False)`. None of them may have faults."""
+    with windows(site, chromium) as open_window:
+        yield open_window
+
+
+@pytest.fixture
 def participant(site, visitor) -> Callable[..., Participant]:
     """Somebody at the door of a study: `participant("view", width=390)`."""
+    return lambda slug="view", **options: Participant(visitor(**options).page, site.url, slug)
 
-    def arrive(slug: str = "view", **options) -> Participant:
-        return Participant(visitor(**options).page, site.url, slug)
 
-    return arrive
+@pytest.fixture(scope="module")
+def participant_of_module(site, chromium) -> Iterator[Callable[..., Participant]]:
+    with windows(site, chromium) as open_window:
+        yield lambda slug="view", **options: Participant(open_window(**options).page, site.url, slug)

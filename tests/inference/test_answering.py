@@ -207,7 +207,7 @@ def test_a_worker_that_stalled_past_its_lease_changes_nothing(reply):
     Turn.objects.filter(pk=reply.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     run(reply, "From the living.", worker="next")
 
-    stalled.run()
+    stalled.run(stalled.engine)
 
     reply.refresh_from_db()
     assert (reply.text, reply.worker, reply.attempts) == ("From the living.", "next", 2)

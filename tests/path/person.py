@@ -64,5 +64,5 @@ class Person:
         return self.page
 
     def rate(self, **ratings: str) -> Page:
-        checks = {name: "3" for name in self.page.checks}
+        checks = dict.fromkeys(self.page.checks, "3")
         return self.post(RATINGS | checks | ratings)

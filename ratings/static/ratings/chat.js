@@ -55,7 +55,7 @@
     say(text.dataset.waiting);
     stream = new EventSource(pending.dataset.events);
     const on = (kind, act) => stream.addEventListener(kind, (event) => act(JSON.parse(event.data).text));
-    on("token", (words) => { shown += words; if (!once.checked) show(shown); });
+    on("token", (words) => { shown += words; if (!once?.checked) show(shown); });
     on("reset", () => { shown = ""; show(""); });
     on("queue", (words) => show(words));
     on("final", finished);
@@ -91,8 +91,9 @@
       write.requestSubmit();
     });
     once.closest("[hidden]").hidden = false;
-    once.checked = (localStorage.once ?? (matchMedia("(prefers-reduced-motion)").matches ? "1" : "")) === "1";
-    once.addEventListener("change", () => { localStorage.once = once.checked ? "1" : "0"; });
+    const calm = matchMedia("(prefers-reduced-motion)").matches;
+    try { once.checked = (localStorage.once ?? String(calm)) === "true"; } catch { once.checked = calm; }
+    once.addEventListener("change", () => { try { localStorage.once = once.checked; } catch { /* for this page only */ } });
   }
   addEventListener("focus", () => { if (!stream && !sending && write?.isConnected) load().catch(() => {}); });
   history.replaceState(null, "", location.pathname);
