@@ -93,6 +93,7 @@ def test_static_files_are_collected_once(tmp_path, settings):
 
 def test_static_files_are_collected_again_when_one_has_changed(tmp_path, settings):
     settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
     settings.STATICFILES_DIRS = [tmp_path / "own"]
     (tmp_path / "own").mkdir()
     startup.collect_static()
