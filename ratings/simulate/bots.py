@@ -60,6 +60,7 @@ class Bot:
         self._sent = 0
         self._waited = 0.0
         self._went_back: set[int] = set()
+        self._skipped: set[int] = set()
         self._written: dict[int, int] = {}
         self.one_number = self.chance.choice(study.scale.points[len(study.scale.points) // 2 :])
         self.leaves_at = self._choose_end() if character.drops_out else None
@@ -126,12 +127,13 @@ class Bot:
         item, arm = self.shown(position)
         if position in self.trip.ratings:
             # Sent back to look again ("that was quick"), or gone back by oneself: it stays as it was.
-            return self._press(page, "next")
+            return self._press(page, "skip" if position in self._skipped else "next")
         if position > 1 and position not in self._went_back and self._sometimes(0.02):
             self._went_back.add(position)
             return self._press(page, "back")
         if not self.character.hurries and self._sometimes(0.01):
             self.trip.ratings[position] = {criterion.key: None for criterion in self.study.criteria}
+            self._skipped.add(position)
             return self._press(page, "skip")
         given = {criterion.key: self._score(item, arm, criterion.key) for criterion in self.study.criteria}
         answers = {key: CANNOT_JUDGE if value is None else str(value) for key, value in given.items()}

@@ -95,7 +95,6 @@ def test_static_files_are_collected_once(tmp_path, settings):
 def test_static_files_are_collected_again_when_one_has_changed(tmp_path, settings):
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
-    settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
     settings.STATICFILES_DIRS = [tmp_path / "own"]
     get_finder.cache_clear()
     (tmp_path / "own").mkdir()
