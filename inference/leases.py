@@ -58,9 +58,6 @@ class LeasedQuerySet(models.QuerySet):
         """The row, if this attempt still is the one that works on it."""
         return self.filter(pk=pk, attempts=attempt, state=LeaseState.RUNNING)
 
-    def renew(self, pk: int, attempt: int) -> bool:
-        return bool(self.held(pk, attempt).update(lease_until=timezone.now() + LEASE))
-
     def renew_all(self, attempts: dict[int, int]) -> set[int]:
         """Renew several leases at once, given as {pk: attempt}; the rows that are still ours."""
         if not attempts:

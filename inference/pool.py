@@ -64,12 +64,6 @@ class Pool:
         with self._lock:
             self._slots[model.engine_name] = Slot("ready", engine=engine)
 
-    def retry(self, model: ChatModel) -> None:
-        """Load a model again that could not be loaded."""
-        with self._lock:
-            if self._slots.get(model.engine_name, Slot()).status == "failed":
-                del self._slots[model.engine_name]
-
     def close(self) -> None:
         with self._lock:
             slots, self._slots = list(self._slots.values()), {}

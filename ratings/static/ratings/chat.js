@@ -37,13 +37,12 @@
     } catch {
       return setTimeout(finished, 2000);
     }
-    const notice = $("#after .notice"), last = [...document.querySelectorAll("#log .reply")].pop();
-    say((notice || last)?.textContent.trim() || "");
+    say(($("#after .notice") || $("#log .reply:last-child"))?.textContent.trim() || "");
   };
 
   const follow = () => {
     const pending = $("#log .pending");
-    if (!pending || stream) return;
+    if (!pending) return;
     const text = $(".text", pending);
     let shown = "";
     const show = (words) => {
@@ -52,14 +51,15 @@
       if (atEnd) $("#write")?.scrollIntoView({ block: "end" });
     };
     show("");
-    say(text.dataset.waiting);
+    if (!stream) say(text.dataset.waiting);
+    stream?.close();
     stream = new EventSource(pending.dataset.events);
     const on = (kind, act) => stream.addEventListener(kind, (event) => act(JSON.parse(event.data).text));
     on("token", (words) => { shown += words; if (!once?.checked) show(shown); });
     on("reset", () => { shown = ""; show(""); });
     on("queue", (words) => show(words));
     on("final", finished);
-    // An event of the server carries data; a broken connection does not, and comes back by itself if it can.
+    // The server's own event has data; a broken connection has none, and mostly comes back by itself.
     stream.addEventListener("error", (event) => {
       if (event.data) finished();
       else if (stream?.readyState === EventSource.CLOSED) { stream = null; setTimeout(load, 3000); }
