@@ -14,6 +14,7 @@ from ratings.models import Answer, Assignment, Criterion, Event, Exposure, Study
 from ratings.path import stages
 from ratings.path.dialogue import Dialogue, NotYetMade, dialogue_of
 from ratings.path.pages import Page
+from ratings.path.prepared import Prepared, PreparedObject
 from ratings.path.scales import CANNOT_JUDGE, RatingForm, check_name
 from ratings.path.visits import SeeOther, note, see_current_page, show, with_visit
 from ratings.studyfile.publishing import definition_of
@@ -22,10 +23,17 @@ from ratings.studyfile.schema import Check, Item, StudyFile
 STAGE = stages.RATE
 SECONDS_A_CRITERION = 2
 WORDS_A_SECOND = 10
-OF_AN_EXPOSURE = (
-    *("shown_at", "submitted_at", "asked_to_check"),
-    *("assignment__position", "assignment__state", "assignment__item_id"),
-    *("conversation__code", "conversation__kind"),
+STATES = Prepared(
+    ["position", "state"], lambda visit: Assignment.objects.filter(visit=visit).order_by("position"), "visit"
+)
+EXPOSURE = PreparedObject(
+    Exposure,
+    [
+        *("shown_at", "submitted_at", "asked_to_check", "assignment__state", "assignment__item"),
+        *("conversation__code", "conversation__kind"),
+    ],
+    lambda visit, position: Exposure.objects.filter(assignment__visit=visit, assignment__position=position),
+    *("visit", "position"),
 )
 # A break is worth offering where there are a few replies on each side of it.
 FEWEST_FOR_A_BREAK = 6
@@ -105,20 +113,15 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
 
 def _place(visit: Visit, position: int) -> Place | None:
     """The exposure at a position that the visit has reached: the current one, or one that was rated before."""
-    exposures = (
-        Exposure.objects.filter(assignment__visit=visit)
-        .select_related("assignment", "conversation")
-        .only(*OF_AN_EXPOSURE)
-        .order_by("assignment__position")
-    )
-    places = {exposure.assignment.position: exposure for exposure in exposures}
-    waiting = [place for place, exposure in places.items() if exposure.assignment.state != Assignment.State.COMPLETED]
+    states = dict(STATES.rows(visit=visit.pk))
+    waiting = [place for place, state in states.items() if state != Assignment.State.COMPLETED]
     current = waiting[0] if waiting and visit.stage == STAGE else None
-    reached = [place for place in places if place == current or place not in waiting]
+    reached = [place for place in states if place == current or place not in waiting]
     if position not in reached:
         return None
     ahead = waiting[1:] if position == current else [place for place in reached if place > position]
-    return Place(visit, position, places[position], total=len(places), following=ahead[0] if ahead else None)
+    exposure = EXPOSURE.find(visit=visit.pk, position=position)
+    return Place(visit, position, exposure, total=len(states), following=ahead[0] if ahead else None)
 
 
 def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingForm, **context) -> HttpResponse:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from functools import wraps
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import timezone, translation
@@ -19,6 +19,7 @@ from ratings.models import Event, Study, Visit, VisitKey
 from ratings.path import stages
 from ratings.path.notices import NOTICES
 from ratings.path.pages import OldPage, Page
+from ratings.path.prepared import PreparedObject
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import text_in
 
@@ -30,6 +31,12 @@ OF_A_VISIT = (
     *("code", "stage", "outcome", "locale", "seed", "consented_at", "place_until", "last_seen_at"),
     *("version__fingerprint", "version__created_at", "version__study__slug", "version__study__state"),
     *("participant__kind", "participant__participant_id", "participant__study"),
+)
+VISIT = PreparedObject(
+    Visit,
+    OF_A_VISIT,
+    lambda token_hash, slug: Visit.objects.filter(keys__token_hash=token_hash, version__study__slug=slug),
+    *("token_hash", "slug"),
 )
 RIGHT_TO_LEFT = ("ar", "he", "fa", "ur")
 
@@ -118,12 +125,11 @@ def find_visit(request: HttpRequest, slug: str, lock: bool = False) -> Visit | N
     token = request.COOKIES.get(cookie_name(slug))
     if not token:
         return None
-    visits = Visit.objects.select_for_update(of=("self",)) if lock else Visit.objects
-    found = visits.filter(keys__token_hash=codes.token_hash(token), version__study__slug=slug)
-    try:
-        return found.select_related("version__study", "participant").only(*OF_A_VISIT).get()
-    except Visit.DoesNotExist:
-        return None
+    token_hash = codes.token_hash(token)
+    if lock and connection.features.has_select_for_update:
+        # In SQLite the transaction itself has nobody beside it.
+        Visit.objects.select_for_update(of=("self",)).filter(keys__token_hash=token_hash).values_list("pk").first()
+    return VISIT.find(token_hash=token_hash, slug=slug)
 
 
 def cookie_name(slug: str) -> str:
