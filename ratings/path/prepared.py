@@ -65,7 +65,7 @@ def _paths(column: str) -> list[str]:
 
 def _assembly(model: type[Model], places: dict[str, int]) -> Callable[[tuple], Model | None]:
     """Makes an object of a row, with the objects it points to; none of a row in which it is missing."""
-    meta = model._meta
+    meta: Any = model._meta
     own = {
         meta.pk.attname if name == "pk" else meta.get_field(name).attname: name for name in places if "__" not in name
     }
