@@ -29,7 +29,7 @@ def practice(request: HttpRequest, visit: Visit) -> HttpResponse:
         if not form.is_valid():
             return show(request, visit, "ratings/practice.html", STAGE, page, form=form)
         Answer.objects.bulk_create(
-            Answer(visit=visit, kind=Answer.Kind.PRACTICE, key=key, value=value) for key, value in form.scores().items()
+            Answer(visit=visit, kind=Answer.Kind.PRACTICE, key=key, value=form.cleaned_data[key]) for key in form.keys
         )
         return SeeOther(stages.address_of(visit))
     asked = None if tried else RatingForm(visit, definition, comment=False)
