@@ -111,7 +111,7 @@ def test_replies_that_are_still_made_let_people_wait_with_progress(study, client
     page = read_page(client.get("/s/small-study/"))
 
     assert page.stage == "preparing"
-    assert 'http-equiv="refresh"' in page.html
+    assert "ratings/waiting.js" in page.html
     assert "0 of 12 replies" in page.text
 
 
@@ -343,3 +343,11 @@ def test_a_place_that_others_took_meanwhile_ends_kindly_with_a_code(db):
     assert (page.stage, page.outcome) == ("ended", "quota_full")
     assert codes.completion_code(person.visit) in page.text
     assert "paid in full" in page.text
+
+
+def test_a_study_without_a_published_version_says_so(study, client):
+    Study.objects.update(state="draft", current_version=None)
+
+    assert read_page(client.get("/s/small-study/")).stage == "ended"
+    assert client.get("/s/small-study/return/").status_code == 200
+    assert client.get("/help/?study=small-study").status_code == 200

@@ -20,6 +20,7 @@
       const now = $(part), next = $(part, page);
       if (now && next) now.replaceWith(document.adoptNode(next));
     }
+    document.title = page.title;
     const had = $("#write");
     if (had && !$("#write", page)) {
       had.remove();
