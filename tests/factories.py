@@ -13,6 +13,8 @@ from ratings import codes
 from ratings.models import Invitation, Study
 from ratings.studyfile import publishing
 
+ARMS = [{"key": "linden"}, {"key": "rowan"}]
+
 
 class UserFactory(DjangoModelFactory):
     username = factory.Sequence(lambda n: f"researcher{n}")
@@ -62,7 +64,7 @@ def study_source(slug: str = "small-study", **changes: Any) -> bytes:
                 "high": "Excellent",
             },
         ],
-        "arms": [{"key": "linden"}, {"key": "rowan"}],
+        "arms": ARMS,
         "design": {"items_each": 4, "arms": "within", "items_are": "random"},
         "checks": [{"after": 2, "text": "Please choose 3 here.", "answer": 3}],
         "exit_questions": [
@@ -90,7 +92,7 @@ def published_study(
     owner: User | None = None, slug: str = "small-study", items: int = 6, state: str = "live", **changes: Any
 ) -> Study:
     """A study that people can take. Keyword arguments replace blocks of its file, as in `study_source`."""
-    replies = replies_csv(items)
+    replies = replies_csv(items, tuple(arm["key"] for arm in changes.get("arms", ARMS)))
     version = publishing.load(
         study_source(slug, **changes),
         f"{slug}.yaml",

@@ -8,6 +8,7 @@ import math
 
 from cryptography.fernet import InvalidToken
 from django import forms
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import translation
@@ -18,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.sealed import seal, unseal
 from ratings import chatting, codes
 from ratings.enrolment import arrive, panel_hash
-from ratings.models import Event, Invitation, Study, StudyVersion, Visit
+from ratings.models import Event, Invitation, Study, Visit
 from ratings.path import limits, panel, stages
 from ratings.path.notices import NOTICES
 from ratings.path.visits import (
@@ -49,20 +50,16 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
         return SeeOther(stages.address_of(visit))
     version = study.current_version
     if version is None or not study.takes_people:
-        return render(request, "ratings/not_open.html", _context(request, study, stages.ENDED))
+        return _page(request, study, "ratings/not_open.html", stages.ENDED)
     if not (version.is_ready and chatting.models_ready(version)):
-        context = _context(request, study, stages.PREPARING)
-        context |= {"made": version.replies_made, "wanted": version.replies_wanted}
-        return render(request, "ratings/preparing.html", context)
+        progress = {"made": version.replies_made, "wanted": version.replies_wanted}
+        return _page(request, study, "ratings/preparing.html", stages.PREPARING, **progress)
     if seconds := chatting.waiting_time(version):
-        context = _context(request, study, stages.PREPARING) | {"minutes": math.ceil(seconds / 60)}
-        return render(request, "ratings/waiting.html", context)
+        return _page(request, study, "ratings/waiting.html", stages.PREPARING, minutes=math.ceil(seconds / 60))
     if request.method == "POST":
         return _start(request, study)
-    context = _context(request, study, stages.ENTRY)
-    context["languages"] = [(locale, language_name(locale)) for locale in context["definition"].locales]
-    with translation.override(context["language"]):
-        return render(request, "ratings/entry.html", context)
+    languages = [(locale, language_name(locale)) for locale in definition_of(version).locales]
+    return _page(request, study, "ratings/entry.html", stages.ENTRY, languages=languages)
 
 
 @require_POST
@@ -99,9 +96,7 @@ def return_by_code(request: HttpRequest, slug: str) -> HttpResponse:
         return _come_back(form.visit)
     if form.is_bound:
         limits.count(request, "return")
-    context = _context(request, study, stages.ENTRY) | {"form": form}
-    with translation.override(context["language"]):
-        return render(request, "ratings/return.html", context)
+    return _page(request, study, "ratings/return.html", stages.ENTRY, form=form)
 
 
 class ReturnForm(forms.Form):
@@ -182,13 +177,16 @@ def _panel_cookie(slug: str) -> str:
     return cookie_name(slug).replace("visit-", "panel-")
 
 
-def _context(request: HttpRequest, study: Study, stage: str) -> dict:
-    context = {"study": study, "stage": stage, "notice": NOTICES.get(request.GET.get("notice", ""))}
-    version: StudyVersion | None = study.current_version
-    if version is None:
-        return context
-    definition = definition_of(version)
-    return context | study_context(study, definition, _locale(request, definition))
+def _page(request: HttpRequest, study: Study, template: str, stage: str, **context) -> HttpResponse:
+    """A page for somebody without a visit, in the language they choose."""
+    context |= {"study": study, "stage": stage, "notice": NOTICES.get(request.GET.get("notice", ""))}
+    language = settings.LANGUAGE_CODE
+    if version := study.current_version:
+        definition = definition_of(version)
+        language = _locale(request, definition)
+        context |= study_context(study, definition, language)
+    with translation.override(language):
+        return render(request, template, context)
 
 
 def language_name(locale: str) -> str:

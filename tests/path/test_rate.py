@@ -3,6 +3,8 @@ from django.db import connection
 
 from ratings.models import Answer, Event, Exposure, Rating
 from ratings.path import pagetime
+from ratings.path.scales import in_order
+from ratings.studyfile.publishing import definition_of
 from tests.factories import published_study
 from tests.path.person import RATINGS, Person
 
@@ -68,18 +70,28 @@ def test_a_skipped_reply_may_still_carry_a_comment(rating):
     assert Exposure.objects.get(submitted_at__isnull=False).comment == "too close to home"
 
 
-def test_the_order_of_criteria_differs_among_people_and_stays_for_one(db):
-    study = published_study()
-    orders = set()
-    for _ in range(8):
-        person = Person(study)
-        person.go_to("rate")
-        first = list(person.page.radios)
-        person.rate()
-        assert list(person.page.radios)[:2] == first
-        orders.add(tuple(first))
+def test_the_order_of_criteria_differs_among_people(study):
+    definition = definition_of(study.current_version)
+
+    orders = {tuple(criterion.key for criterion in in_order(definition, seed)) for seed in range(20)}
 
     assert len(orders) == 2
+
+
+def test_the_order_of_criteria_stays_for_one_person(rating):
+    first = list(rating.page.radios)
+
+    rating.rate()
+
+    assert list(rating.page.radios)[:2] == first
+
+
+def test_an_overall_criterion_comes_first(study):
+    definition = definition_of(study.current_version)
+    overall = definition.criteria[1].model_copy(update={"key": "overall"})
+    definition = definition.model_copy(update={"criteria": (*definition.criteria, overall)})
+
+    assert {in_order(definition, seed)[0].key for seed in range(20)} == {"overall"}
 
 
 def test_the_attention_check_has_its_own_fieldset_and_is_no_rating(rating):
