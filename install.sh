@@ -11,6 +11,8 @@ refuse() {
     exit 1
 }
 
+trap 'show ""; refuse "Stopped. The next try goes on from here."' INT
+
 # The first interpreter that is new enough; one that is only a name of a version manager does not run.
 find_python() {
     local candidate
@@ -32,8 +34,8 @@ install() {
         2>"$venv/install.log" |
         while read -r line; do
             case $line in
-                Collecting*) count=$((count + 1)); show "$count packages found" ;;
-                Installing\ collected*) show "writing $count packages, this takes longest" ;;
+                Collecting*) count=$((count + 1)); show "$count found" ;;
+                Installing\ collected*) show "$count found, writing them" ;;
             esac
         done || { show ""; tail -n 20 "$venv/install.log" >&2; refuse "The installation failed; see above."; }
     show ""

@@ -12,12 +12,14 @@ from evalsite.backups import BackupError
 from evalsite.schedule import LocalSchedule
 from inference import dispatch, registry
 from inference.conversion import ConversionError
+from inference.models import Conversation
 from inference.pool import pool
 from ratings.models import StoredReply, Study
 
 FIRST_START_SPACE = int(1.5 * datafolder.GIGABYTE)
 LATER_SPACE = datafolder.GIGABYTE // 10
-TELL_EVERY = 10.0  # seconds
+TELL_EVERY = 15.0  # seconds
+ENOUGH_TO_TELL = 8
 
 
 class Command(BaseCommand):
@@ -79,18 +81,28 @@ class Command(BaseCommand):
 
     def tell_progress(self) -> None:
         """A line whenever more of the replies are made that studies show, until all of them are."""
-        told = None
-        while (made := StoredReply.objects.made().count()) < (wanted := StoredReply.objects.count()):
+        replies = StoredReply.objects.filter(conversation__kind=Conversation.Kind.STORED)
+        began, at_first, told = time.monotonic(), replies.made().count(), None
+        while (made := replies.made().count()) < (wanted := replies.count()):
             if made != told:
-                self.say(f"Replies for the studies: {made} of {wanted} made")
+                left = time_left(made - at_first, wanted - made, time.monotonic() - began)
+                self.say(f"Replies for the studies: {made} of {wanted} made{left}")
             told = made
             time.sleep(TELL_EVERY)
         if told is not None:
-            self.say("All replies are made: every study can be taken.")
+            self.say("Replies for the studies: all made, every study can be taken")
 
     def say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def time_left(made: int, missing: int, seconds: float) -> str:
+    # The first ones tell little: they pay for loading the model, and come in batches.
+    if made < ENOUGH_TO_TELL:
+        return ""
+    minutes = missing * seconds / made / 60
+    return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
 
 def addresses_of(password: str | None) -> str:
