@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +15,7 @@ from ratings.path.dialogue import Dialogue, NotYetMade, dialogue_of
 from ratings.path.pages import Page
 from ratings.path.prepared import Prepared, PreparedObject
 from ratings.path.scales import CANNOT_JUDGE, RatingForm, check_name
+from ratings.path.unhurried import unhurried
 from ratings.path.visits import SeeOther, note, see_current_page, show, with_visit
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import Check, Item, StudyFile
@@ -155,7 +155,7 @@ def _given(place: Place, checks: list[Check]) -> dict[str, str]:
 
 def _note_served(place: Place) -> None:
     exposure = place.exposure
-    with transaction.atomic():
+    with unhurried():
         if exposure.shown_at is None:
             Exposure.objects.filter(pk=exposure.pk, shown_at=None).update(shown_at=timezone.now())
         note(place.visit, Event.Kind.SERVED, STAGE, place.position)

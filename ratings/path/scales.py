@@ -71,7 +71,7 @@ class RatingForm(PathForm):
             *(_of_check(check, definition, visit.locale) for check in checks),
         ]
         for scale in self.scales:
-            self.fields[scale.name] = _field(scale, required=not skipping)
+            self.fields[scale.name] = _field(scale, not skipping, get_language())
         if comment:
             self.fields["comment"] = OwnWords()
             self.comment_given = self.given.get("comment", "")
@@ -140,7 +140,9 @@ def _of_check(check: Check, definition: StudyFile, locale: str) -> Scale:
     return Scale(check_name(check), question, definition.scale.points, is_check=True)
 
 
-def _field(scale: Scale, required: bool) -> forms.ChoiceField:
+@lru_cache(maxsize=1024)
+def _field(scale: Scale, required: bool, language: str) -> forms.ChoiceField:
+    """Made once, as its row is; a form only reads it."""
     message = _("Choose a number from %(low)s to %(high)s for “%(question)s”.") % {
         "low": scale.first,
         "high": scale.last,

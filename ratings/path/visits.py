@@ -20,6 +20,7 @@ from ratings.path import stages
 from ratings.path.notices import NOTICES
 from ratings.path.pages import OldPage, Page
 from ratings.path.prepared import PreparedObject
+from ratings.path.unhurried import unhurried
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import text_in
 
@@ -180,7 +181,8 @@ def note(visit: Visit, kind: str, stage: str = "", position: int | None = None, 
 
 def serve(request: HttpRequest, visit: Visit, template: str, page: Page, **context) -> HttpResponse:
     """A stage's page, asked for with GET; that it was served is written down."""
-    note(visit, Event.Kind.SERVED, page.stage, page.position or None)
+    with unhurried():
+        note(visit, Event.Kind.SERVED, page.stage, page.position or None)
     return show(request, visit, template, page.stage, page, **context)
 
 
