@@ -1,8 +1,10 @@
 """Live chats on this machine: which models they need, how many people fit, how long the next one waits."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from inference import capacity, dispatch
@@ -30,6 +32,17 @@ def warm_models() -> None:
         for model in _models(study.version):
             with suppress(ModelUnavailable):
                 pool.engine_for(model)
+
+
+@contextmanager
+def one_after_the_other(version: StudyVersion) -> Iterator[None]:
+    """People who begin to chat at the same moment do so in turn, so that the last place is not given to all of them."""
+    if not _models(version):
+        yield
+        return
+    with transaction.atomic():
+        Study.objects.select_for_update().get(pk=version.study_id)
+        yield
 
 
 def waiting_time(version: StudyVersion) -> int | None:

@@ -5,6 +5,7 @@ that is the button.
 """
 
 import math
+from contextlib import nullcontext
 
 from cryptography.fernet import InvalidToken
 from django import forms
@@ -54,10 +55,12 @@ def entry(request: HttpRequest, slug: str) -> HttpResponse:
     if not (version.is_ready and chatting.models_ready(version)):
         progress = {"made": version.replies_made, "wanted": version.replies_wanted}
         return _page(request, study, "ratings/preparing.html", stages.PREPARING, **progress)
-    if seconds := chatting.waiting_time(version):
-        return _page(request, study, "ratings/waiting.html", stages.PREPARING, minutes=math.ceil(seconds / 60))
-    if request.method == "POST":
-        return _start(request, study)
+    posted = request.method == "POST"
+    with chatting.one_after_the_other(version) if posted else nullcontext():
+        if seconds := chatting.waiting_time(version):
+            return _page(request, study, "ratings/waiting.html", stages.PREPARING, minutes=math.ceil(seconds / 60))
+        if posted:
+            return _start(request, study)
     languages = [(locale, language_name(locale)) for locale in definition_of(version).locales]
     return _page(request, study, "ratings/entry.html", stages.ENTRY, languages=languages)
 

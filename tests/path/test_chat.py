@@ -1,7 +1,9 @@
 import re
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from inference import answering, capacity
@@ -478,6 +480,26 @@ def test_more_people_than_the_machine_can_answer_wait_before_consent(study, engi
     assert page.stage == "preparing"
     assert "in about 5 minutes" in page.text
     assert page.actions == []
+    assert Visit.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_who_press_the_button_together_do_not_share_the_last_place(study, engine):
+    capacity.remember("scripted:larkspur-7b", capacity.Pace(alone=0.09, per_row=0.09, prompt=0.0, rows=8))
+    people = [Person(study) for _ in range(6)]
+    assert [person.page.stage for person in people] == ["entry"] * 6
+
+    def begin(person):
+        person.post()
+        connection.close()
+
+    threads = [threading.Thread(target=begin, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(person.page.stage for person in people) == ["eligibility"] * 2 + ["preparing"] * 4
     assert Visit.objects.count() == 2
 
 
