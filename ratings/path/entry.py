@@ -26,6 +26,7 @@ from ratings.path.notices import NOTICES
 from ratings.path.visits import (
     SeeOther,
     cookie_name,
+    direction_of,
     drop_cookie,
     find_visit,
     forget,
@@ -139,6 +140,9 @@ def _start(request: HttpRequest, study: Study) -> HttpResponse:
     token = request.COOKIES.get(_invitation_cookie(slug), "")
     invited = study.invitations.filter(token_hash=codes.token_hash(token)).first() if token else None
     visit = arrive(study, study.kind_now, locale, invitation=invited, panel_id=_panel_id(request, slug))
+    if (direction := direction_of(visit.locale)) != visit.direction:
+        visit.direction = direction
+        visit.save(update_fields=["direction"])
     response = remember(SeeOther(stages.address_of(visit)), visit)
     for cookie in (_invitation_cookie(slug), _panel_cookie(slug)):
         if cookie in request.COOKIES:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.utils.translation import trans_real
 
+from ratings.models import Visit
 from tests.factories import published_study
 from tests.path.page import read_page
 from tests.path.person import Person
@@ -147,6 +148,7 @@ def test_pages_read_from_the_right_where_people_do(db, language):
 
     for stage in ("eligibility", "consent", "instructions", "practice", "rate", "exit", "debrief"):
         assert f'<html lang="{language}" dir="rtl">' in person.go_to(stage).html
+    assert Visit.objects.get().direction == "rtl"
 
 
 def test_the_studys_texts_choose_their_own_direction(person):
