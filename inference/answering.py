@@ -130,8 +130,9 @@ class Work:
             elif isinstance(event, Failure):
                 self.fail(event)
             elif event.finish_reason == "cancelled":
-                # Nobody but us cancels: the first token was late, or the turn is not ours any more.
-                self.fail(Failure("deadline", "The first word did not come in time."))
+                # Nobody but us cancels: this process ends, the first token was late, or the turn is not ours any more.
+                if not self.is_closed:
+                    self.fail(Failure("deadline", "The first word did not come in time."))
             elif not event.text.strip():
                 self.fail(Failure("empty", "The reply is empty.", None, event.prompt_ids, event.output_ids))
             else:
