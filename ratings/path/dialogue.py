@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from django.template.loader import render_to_string
 from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
 from inference.leases import LeaseState
 from inference.models import Conversation, Turn
@@ -42,6 +44,21 @@ def dialogue_of(conversation: Conversation | None) -> Dialogue:
         said = conversation.turns.filter(state=LeaseState.DONE).order_by("index")
         return Dialogue(tuple(map(message_of, said)))
     return _published(conversation.code)
+
+
+def html_of(conversation: Conversation) -> SafeString:
+    if conversation.kind == Conversation.Kind.LIVE:
+        return _html(dialogue_of(conversation), mode="chat")
+    return _published_html(conversation.code, get_language())
+
+
+def _html(dialogue: Dialogue, mode: str) -> SafeString:
+    return render_to_string("ratings/_dialogue.html", {"dialogue": dialogue, "definition": {"mode": mode}})
+
+
+@lru_cache(maxsize=2048)
+def _published_html(code: str, language: str) -> SafeString:
+    return _html(_published(code), mode="stored")
 
 
 @lru_cache(maxsize=2048)

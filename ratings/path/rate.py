@@ -7,11 +7,12 @@ from functools import lru_cache
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from ratings.models import Answer, Assignment, Criterion, Event, Exposure, StudyVersion, Visit
 from ratings.path import stages
-from ratings.path.dialogue import Dialogue, NotYetMade, dialogue_of
+from ratings.path.dialogue import Dialogue, NotYetMade, dialogue_of, html_of
 from ratings.path.pages import Page
 from ratings.path.prepared import Prepared, PreparedObject
 from ratings.path.scales import CANNOT_JUDGE, RatingForm, check_name
@@ -51,6 +52,13 @@ class Place:
     following: int | None
 
     @property
+    def name(self) -> str:
+        numbers = {"position": self.position, "total": self.total}
+        if definition_of(self.visit.version).mode == "chat":
+            return _("Chat %(position)s of %(total)s") % numbers
+        return _("Reply %(position)s of %(total)s") % numbers
+
+    @property
     def is_new(self) -> bool:
         return self.exposure.submitted_at is None
 
@@ -82,7 +90,7 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
     if request.method != "POST":
         form = RatingForm(visit, definition, given=_given(place, checks), checks=checks, comment=definition.comments)
         _note_served(place)
-        return _page(request, place, dialogue, form)
+        return _page(request, place, form)
     place.page.check(request)
     action = request.POST.get("action")
     if action == "back":
@@ -98,14 +106,14 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
         skipping=action == "skip",
     )
     if not form.is_valid():
-        return _page(request, place, dialogue, form)
+        return _page(request, place, form)
     was_new, seconds = place.is_new, place.page.seconds(request)
     if action == "skip":
         _keep(place, form, dict.fromkeys(form.keys), seconds, reason="skipped")
     elif was_new and not place.exposure.asked_to_check and seconds < _least_seconds(definition, dialogue):
         place.exposure.asked_to_check = True
         place.exposure.save(update_fields=["asked_to_check"])
-        return _page(request, place, dialogue, form, was_quick=True)
+        return _page(request, place, form, was_quick=True)
     else:
         _keep(place, form, form.scores(), seconds)
     return _go_on(place, was_new)
@@ -124,7 +132,7 @@ def _place(visit: Visit, position: int) -> Place | None:
     return Place(visit, position, exposure, total=len(states), following=ahead[0] if ahead else None)
 
 
-def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingForm, **context) -> HttpResponse:
+def _page(request: HttpRequest, place: Place, form: RatingForm, **context) -> HttpResponse:
     return show(
         request,
         place.visit,
@@ -132,7 +140,7 @@ def _page(request: HttpRequest, place: Place, dialogue: Dialogue, form: RatingFo
         STAGE,
         place.page,
         place=place,
-        dialogue=dialogue,
+        dialogue=html_of(place.exposure.conversation),
         form=form,
         item=published(place.visit.version).items[place.exposure.assignment.item_id],
         **context,
