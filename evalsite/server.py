@@ -20,6 +20,8 @@ from evalsite.datafolder import Unusable
 STREAMS = re.compile(r"/s/[^/]+/turns/[^/]+/events")
 # Measured on two cores: more serve no more pages, and one that waits for a reply must not hold up the others.
 PAGE_THREADS = 16
+# People read for a while before they send a page; a connection that ends meanwhile may take their answer with it.
+KEPT_OPEN = 75  # seconds
 # How long requests may take to end once we were asked to stop.
 PATIENCE = 3.0  # seconds
 
@@ -114,6 +116,7 @@ def serve(listener: socket.socket, started: Callable[[], None]) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=KEPT_OPEN,
         timeout_graceful_shutdown=int(PATIENCE),
     )
     with contextlib.suppress(KeyboardInterrupt):
