@@ -33,7 +33,8 @@ lint: install-dev ## style, types, directions of import, migrations, settings of
 	$(VENV)/bin/mypy .
 	$(VENV)/bin/lint-imports
 	$(PY) manage.py makemigrations --check --dry-run
-	$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
+	@echo "$(PY) manage.py check --deploy, with the settings of a server behind TLS"
+	@$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
 
 browser: install-dev ## the browser suite (needs Chromium)
 	$(PY) -m pytest -m browser

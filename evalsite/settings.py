@@ -208,6 +208,10 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "filters": {"not_ready": {"()": "evalsite.logs.NotReadyIsNoError"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"django.request": {"filters": ["not_ready"]}},
+    "loggers": {
+        "django.request": {"filters": ["not_ready"]},
+        # Whoever tries the door under another name is turned away; that is nothing to act on.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
     "root": {"handlers": ["console"], "level": os.environ.get("EVALSITE_LOG_LEVEL", "WARNING")},
 }

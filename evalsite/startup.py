@@ -17,6 +17,7 @@ from ratings.models import Study, StudyVersion
 from ratings.studyfile import publishing
 from ratings.studyfile.faults import StudyFileErrors
 
+ACKNOWLEDGED = "the quickstart, for this computer only"
 EXAMPLES = settings.BASE_DIR / "studies"
 # The pages of an API that answers in JSON only; compressing them takes longer than everything else at a first start.
 UNUSED_STATIC = ["rest_framework"]
@@ -83,10 +84,26 @@ def load_examples(say: Say) -> None:
 
 
 def load_example(file: Path, owner: User) -> StudyVersion:
-    acknowledged = "the quickstart, for this computer only"
     return publishing.load(
-        file.read_bytes(), file.name, _beside(file), owner, publish_it=True, acknowledged=acknowledged
+        file.read_bytes(), file.name, _beside(file), owner, publish_it=True, acknowledged=ACKNOWLEDGED
     )
+
+
+def hold_back_chats(say: Say) -> None:
+    """A chat that the quickstart opened for its own computer is a pilot as soon as others can reach it.
+
+    Only a researcher can say that strangers may chat although nobody screens their messages.
+    """
+    owner = User.objects.first_researcher()
+    for study in Study.objects.filter(state=Study.State.LIVE).select_related("current_version"):
+        version = study.current_version
+        acknowledged = version.screening_acknowledged or {}
+        if acknowledged.get("by") == ACKNOWLEDGED and publishing.definition_of(version).mode == "chat":
+            version.screening_acknowledged = None
+            version.save(update_fields=["screening_acknowledged"])
+            publishing.move(study, Study.State.PAUSED, owner)
+            publishing.move(study, Study.State.PILOT, owner)
+            say(f"{study.slug} is a pilot now, as nobody screens what others write in it; its page says how to open it")
 
 
 def _beside(file: Path) -> Callable[[str], bytes | None]:

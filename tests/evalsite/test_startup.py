@@ -62,6 +62,35 @@ def test_a_study_that_is_there_is_left_alone(said):
 
 
 @pytest.mark.django_db
+def test_a_chat_opened_for_this_computer_is_a_pilot_once_others_are_served(said):
+    startup.first_account()
+    startup.load_examples(said.append)
+
+    startup.hold_back_chats(said.append)
+    startup.hold_back_chats(said.append)
+
+    states = dict(Study.objects.values_list("slug", "state"))
+    assert states == {"own-replies": "live", "support-view": "live", "support-chat": "pilot"}
+    assert len(said) == 1
+    assert said[0].startswith("support-chat is a pilot now")
+
+
+@pytest.mark.django_db
+def test_only_a_researcher_can_open_it_again(said):
+    startup.first_account()
+    startup.load_examples(said.append)
+    startup.hold_back_chats(said.append)
+    study, researcher = Study.objects.get(slug="support-chat"), User.objects.get()
+
+    with pytest.raises(publishing.Refused, match="acknowledge"):
+        publishing.move(study, Study.State.LIVE, researcher)
+    publishing.move(study, Study.State.LIVE, researcher, acknowledged="researcher")
+    startup.hold_back_chats(said.append)
+
+    assert Study.objects.get(slug="support-chat").state == "live"
+
+
+@pytest.mark.django_db
 def test_a_broken_example_is_told_and_the_others_are_loaded(said, tmp_path, monkeypatch):
     for file in startup.EXAMPLES.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

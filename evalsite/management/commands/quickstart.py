@@ -46,6 +46,8 @@ class Command(BaseCommand):
             startup.collect_static()
             password = startup.first_account()
             startup.load_examples(self.say)
+            if not settings.THIS_COMPUTER_ONLY:
+                startup.hold_back_chats(self.say)
             addresses = addresses_of(password)
             schedule = LocalSchedule()
             connections.close_all()
