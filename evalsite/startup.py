@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import F
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import User
@@ -95,10 +96,10 @@ def hold_back_chats(say: Say) -> None:
     Only a researcher can say that strangers may chat although nobody screens their messages.
     """
     owner = User.objects.first_researcher()
-    for study in Study.objects.filter(state=Study.State.LIVE).select_related("current_version"):
-        version = study.current_version
-        acknowledged = version.screening_acknowledged or {}
-        if acknowledged.get("by") == ACKNOWLEDGED and publishing.definition_of(version).mode == "chat":
+    acknowledged = StudyVersion.objects.filter(screening_acknowledged__by=ACKNOWLEDGED, study__state=Study.State.LIVE)
+    for version in acknowledged.filter(pk=F("study__current_version")).select_related("study"):
+        study = version.study
+        if publishing.definition_of(version).mode == "chat":
             version.screening_acknowledged = None
             version.save(update_fields=["screening_acknowledged"])
             publishing.move(study, Study.State.PAUSED, owner)
