@@ -46,7 +46,9 @@ def dialogue_of(conversation: Conversation | None) -> Dialogue:
     return _published(conversation.code)
 
 
-def html_of(conversation: Conversation) -> SafeString:
+def html_of(conversation: Conversation | None) -> SafeString:
+    if conversation is None:
+        raise NotYetMade
     if conversation.kind == Conversation.Kind.LIVE:
         return _html(dialogue_of(conversation), mode="chat")
     return _published_html(conversation.code, get_language())

@@ -16,10 +16,7 @@ VISIT = PreparedObject(
     *("code", "slug"),
 )
 EXPOSURE = PreparedObject(
-    Exposure,
-    ["asked_to_check", "conversation__code"],
-    lambda exposure: Exposure.objects.filter(pk=exposure),
-    "exposure",
+    Exposure, ["asked_to_check", "conversation__code"], lambda pk: Exposure.objects.filter(pk=pk), "pk"
 )
 
 
