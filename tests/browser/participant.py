@@ -60,7 +60,7 @@ class Participant:
             self.page.locator("input[name=consent_sensitive]").check()
         elif stage in ("practice", "rate") and self.page.locator("input[type=radio]").count():
             self.rate()
-        elif stage == "chat":
+        elif stage == "chat" and self.page.locator("#write").count():
             self.write()
         elif stage == "exit":
             self.page.locator("input[name=field_of_study]").first.check()

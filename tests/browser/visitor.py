@@ -40,6 +40,8 @@ class Visitor:
             return
         if message.text.startswith("Failed to load resource") and message.location["url"] in self.refused:
             return
+        if "net::ERR_" in message.text:
+            return  # a connection that the test itself cut
         self.faults.append(f"console on {urlsplit(message.page.url).path}: {message.text}")
 
     def _dialog(self, dialog) -> None:

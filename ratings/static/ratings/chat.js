@@ -1,9 +1,8 @@
 // The chat without reloading: sends the form, shows the reply as it comes, speaks it once when it is whole.
-// What the page shows comes from the server's own page; text of a reply is only ever put in as text.
+// What it shows is the server's own page; a reply is only ever put in as text.
 (() => {
   "use strict";
   const $ = (selector, root = document) => root.querySelector(selector);
-  const PARTS = ["#log", "#notice", "#hidden", "#after"];
   const once = $("#once"), said = $("#said");
   let sending = false, stream = null;
 
@@ -16,7 +15,7 @@
       location.assign(response.url);
       return null;
     }
-    for (const part of PARTS) {
+    for (const part of ["#log", "#notice", "#hidden", "#after"]) {
       const now = $(part), next = $(part, page);
       if (now && next) now.replaceWith(document.adoptNode(next));
     }
@@ -76,13 +75,15 @@
       sending = true;
       const body = new URLSearchParams(new FormData(write));
       body.set("action", "send");
+      // Who writes on meanwhile keeps that, too.
+      let kept = box.value;
+      box.value = "";
       try {
-        const page = await load({ method: "POST", body });
-        if (page) box.value = $("#id_message", page)?.value ?? box.value;
+        kept = $("#id_message", await load({ method: "POST", body }) ?? write)?.value ?? "";
       } catch {
-        $("#notice").textContent = write.dataset.slow;
-        say(write.dataset.slow);
+        say($("#notice").textContent = write.dataset.slow);
       }
+      box.value = kept + box.value;
       sending = false;
       box.focus();
     });

@@ -1,0 +1,157 @@
+"""The chat with its script: text comes as it is made, is spoken once, and survives reload, tabs and impatience."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.participant import Participant
+
+pytestmark = pytest.mark.browser
+
+SLOW = "One thing at a time. A second sentence follows. Here is the third. And the end."
+
+# Keeps every text that the status region has said, and every length that the growing reply has had.
+WATCH = """() => {
+  window.spoken = []; window.lengths = [];
+  const note = () => {
+    const said = document.querySelector("#said").textContent;
+    if (said && said !== window.spoken.at(-1)) window.spoken.push(said);
+    const text = document.querySelector("#log .pending .text");
+    if (text && text.textContent.startsWith("One")) window.lengths.push(text.textContent.length);
+  };
+  new MutationObserver(note).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
+
+@pytest.fixture
+def chatting(participant):
+    return participant("talk").go_to("chat")
+
+
+def send(page, text):
+    page.locator("#id_message").fill(text)
+    page.locator("#id_message").press("Enter")
+
+
+def replies(page):
+    return page.locator("#log .reply:not(.pending)")
+
+
+def turns_of_newest_chat(site):
+    return site.rows(
+        "select role, state from inference_turn where conversation_id ="
+        " (select max(id) from inference_conversation where kind = 'live') order by 'index'"
+    )
+
+
+def test_a_reply_appears_while_it_is_made(chatting):
+    chatting.page.evaluate(WATCH)
+    send(chatting.page, "Please answer slowly.")
+    expect(replies(chatting.page)).to_have_count(1)
+
+    lengths = chatting.page.evaluate("[...new Set(window.lengths)]")
+    assert len(lengths) >= 3
+    assert lengths == sorted(lengths)
+    assert SLOW in replies(chatting.page).inner_text()
+
+
+def test_a_finished_reply_is_spoken_once_and_never_in_pieces(chatting):
+    chatting.page.evaluate(WATCH)
+    send(chatting.page, "Please answer slowly.")
+    expect(replies(chatting.page)).to_have_count(1)
+    send(chatting.page, "And another one.")
+    expect(replies(chatting.page)).to_have_count(2)
+    expect(chatting.page.locator("#said")).to_contain_text("Tell me more?")
+
+    spoken = [" ".join(text.split()) for text in chatting.page.evaluate("window.spoken")]
+    assert spoken == [
+        "The reply is being written …",
+        f"Reply {SLOW}",
+        "The reply is being written …",
+        "Reply I hear you. Tell me more?",
+    ]
+
+
+def test_the_log_itself_says_nothing(chatting):
+    assert chatting.page.locator("#log").get_attribute("aria-live") == "off"
+    assert chatting.page.get_by_role("log").count() == 1
+
+
+def test_the_focus_stays_in_the_box(chatting):
+    send(chatting.page, "Please answer slowly.")
+    expect(chatting.page.locator("#id_message")).to_be_focused()
+    chatting.page.keyboard.type("My next thought")
+    expect(replies(chatting.page)).to_have_count(1)
+
+    expect(chatting.page.locator("#id_message")).to_be_focused()
+    assert chatting.page.locator("#id_message").input_value() == "My next thought"
+
+
+def test_a_reply_may_be_shown_all_at_once(chatting):
+    chatting.page.evaluate(WATCH)
+    chatting.page.get_by_label("Show each reply all at once").check()
+    send(chatting.page, "Please answer slowly.")
+    expect(replies(chatting.page)).to_have_count(1)
+
+    assert chatting.page.evaluate("window.lengths") == []
+
+
+def test_reload_during_a_reply_goes_on_with_it(chatting):
+    send(chatting.page, "Please answer slowly.")
+    chatting.page.locator(".pending").wait_for()
+    chatting.page.reload()
+    expect(replies(chatting.page)).to_have_count(1)
+
+    assert SLOW in replies(chatting.page).inner_text()
+
+
+def test_a_double_send_is_one_message(chatting, site):
+    chatting.page.locator("#id_message").fill("Only once.")
+    chatting.page.locator("#write button").dblclick()
+    expect(replies(chatting.page)).to_have_count(1)
+    chatting.page.reload()
+
+    assert chatting.page.locator("#log .message").count() == 1
+    assert sorted(turns_of_newest_chat(site)) == [("assistant", "done"), ("user", "done")]
+
+
+def test_two_tabs_show_one_chat_and_lose_no_text(chatting, site):
+    other = Participant(chatting.page.context.new_page(), site.url, "talk").open()
+    assert other.stage == "chat"
+    send(chatting.page, "From the first tab.")
+    expect(replies(chatting.page)).to_have_count(1)
+
+    send(other.page, "From the second tab.")
+    expect(other.page.locator("#notice .notice")).to_contain_text("Your text is kept")
+    assert other.page.locator("#id_message").input_value() == "From the second tab."
+    other.page.locator("#write button").click()
+    expect(replies(other.page)).to_have_count(2)
+
+
+def test_a_lost_connection_keeps_the_message(chatting):
+    chatting.page.route("**/chat/**", lambda route: route.abort())
+    send(chatting.page, "Do not lose me.")
+    expect(chatting.page.locator("#notice")).to_contain_text("was not sent")
+    assert chatting.page.locator("#id_message").input_value() == "Do not lose me."
+    chatting.page.unroute("**/chat/**")
+
+    chatting.page.locator("#write button").click()
+    expect(replies(chatting.page)).to_have_count(1)
+
+
+def test_a_reply_that_cannot_be_made_is_told_kindly_and_leads_on(chatting):
+    send(chatting.page, "Please break.")
+    chatting.page.get_by_role("button", name="Try again").click()
+    chatting.page.get_by_role("button", name="Go on to the rating").wait_for()
+    assert "It has nothing to do with what you wrote" in chatting.page.locator("main").inner_text()
+
+    chatting.page.get_by_role("button", name="Go on to the rating").click()
+    chatting.page.wait_for_url("**/rate/1/")
+
+
+def test_the_model_asked_who_it_is_does_not_tell(chatting):
+    send(chatting.page, "Who are you?")
+    expect(replies(chatting.page)).to_have_count(1)
+
+    said = replies(chatting.page).inner_text().lower()
+    assert "how was your day" in said
+    assert [name for name in ("larkspur", "acme", "rosemary") if name in said] == []
