@@ -88,21 +88,26 @@ def find_study(slug: str) -> Study:
 
 
 def see_who_answers(server: str) -> None:
-    try:
-        answer = httpx.get(f"{server}/healthz", timeout=10)
-    except httpx.HTTPError:
-        raise CommandError(f"No server answers at {server}. Start it with `make run`, or name another: --url") from None
-    if answer.status_code != 200:
-        raise CommandError(f"What answers at {server} is not ready ({server}/healthz: status {answer.status_code}).")
+    status = ask(f"{server}/healthz")
+    if status != 200:
+        raise CommandError(f"What answers at {server} is not ready ({server}/healthz: status {status}).")
 
 
 def see_that_it_knows(server: str, token: str) -> None:
     """An invitation is a row in our database: whoever does not know it has another one."""
-    if httpx.get(f"{server}/i/{token}/", timeout=30).status_code == 404:
+    if ask(f"{server}/i/{token}/") == 404:
         raise CommandError(
             f"The server at {server} does not know our invitations: it uses another database. "
             "Give this command the same EVALSITE_DATA as the server."
         )
+
+
+def ask(address: str) -> int:
+    try:
+        return httpx.get(address, timeout=30).status_code
+    except httpx.HTTPError:
+        server = address.partition("//")[2].partition("/")[0]
+        raise CommandError(f"No server answers at {server}. Start it with `make run`, or name another: --url") from None
 
 
 def summary(dry_run: DryRun, tally: Tally, participants: int, seconds: float) -> dict:
@@ -135,8 +140,12 @@ def _count(text: str) -> int:
 
 
 def _address(text: str) -> str:
-    address = urlsplit(text)
-    if address.scheme not in ("http", "https") or not address.hostname:
+    try:
+        address = urlsplit(text)
+        is_one = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
         raise argparse.ArgumentTypeError(f"{text!r} is no address: write http://NAME:PORT")
     return f"{address.scheme}://{address.netloc}"
 
