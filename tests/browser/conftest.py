@@ -7,9 +7,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.participant import Participant
 from tests.browser.site import Site, serving
@@ -25,13 +26,13 @@ CHROMIUM = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory) -> Iterator[Site]:
     with serving(tmp_path_factory.mktemp("site")) as site:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert executable, "Chromium is needed: install it, or say where it is with CHROMIUM=FILE."
@@ -70,6 +71,37 @@ def visitor(site, chromium) -> Iterator[Callable[..., Visitor]]:
 def participant(site, visitor) -> Callable[..., Participant]:
     """Somebody at the door of a study: `participant("view", width=390)`."""
     return lambda slug="view", **options: Participant(visitor(**options).page, site.url, slug)
+
+
+@dataclass
+class Desk:
+    """The first researcher, signed in with a password of their own."""
+
+    landed_on: str  # after the first password
+    cookies: dict
+
+
+@pytest.fixture(scope="package")
+def desk(site, chromium) -> Desk:
+    with windows(site, chromium) as open_window:
+        page = open_window().page
+        page.goto("/studies/")
+        page.get_by_label("Name").fill("researcher")
+        page.get_by_label("Password").fill(site.password)
+        page.get_by_role("button", name="Sign in").click()
+        page.goto("/studies/view/")
+        landed_on = page.url
+        page.get_by_label("Old password").fill(site.password)
+        page.get_by_label("New password", exact=True).fill("a harbour at noon")
+        page.get_by_label("New password confirmation").fill("a harbour at noon")
+        page.get_by_role("button", name="Change password").click()
+        page.get_by_role("heading", name="Studies").wait_for()
+        return Desk(landed_on, page.context.storage_state())
+
+
+@pytest.fixture
+def researcher(desk, visitor) -> Page:
+    return visitor(storage_state=desk.cookies).page
 
 
 @pytest.fixture(scope="module")

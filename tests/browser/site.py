@@ -56,7 +56,7 @@ def serving(data: Path) -> Iterator[Site]:
         )
         try:
             started = json.loads(first_line(program))
-            yield Site(f"http://127.0.0.1:{port}", started["password"], data)
+            yield Site(f"http://localhost:{port}", started["password"], data)
         except queue.Empty:
             raise AssertionError(f"The program did not start:\n{log.read_text()}") from None
         finally:

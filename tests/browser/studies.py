@@ -17,6 +17,7 @@ from ratings.models import Study
 from ratings.studyfile import publishing
 from tests.browser import hostile
 from tests.factories import replies_csv, study_source
+from tests.reports.people import make_study, take_part
 
 ARMS = ("zelkova", "quillaja")
 MODEL = "larkspur-7b"
@@ -57,6 +58,9 @@ def publish_all(owner: User) -> None:
     stored(owner, "view-hostile", replies=hostile.replies_csv(ARMS), **hostile.STUDY)
     chat(owner, "talk-hostile", items=hostile.SCENES, **hostile.CHAT)
     stored(owner, "view-rtl", replies=rtl_replies(), **RTL)
+    results = make_study(owner, slug="results", items=8)
+    for shift in range(9):
+        take_part(results, lambda item, arm, criterion, shift=shift: 3 + (int(item[-2:]) + shift) % 6)
 
 
 def stored(owner: User, slug: str, replies: bytes = b"", **changes: Any) -> None:

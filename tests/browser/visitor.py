@@ -42,6 +42,8 @@ class Visitor:
             return
         if "net::ERR_" in message.text:
             return  # a connection that the test itself cut
+        if "htmx" in message.text and "AbortError" in message.text:
+            return  # a check of a text that is being saved already
         self.faults.append(f"console on {urlsplit(message.page.url).path}: {message.text}")
 
     def _dialog(self, dialog) -> None:
