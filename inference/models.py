@@ -1,4 +1,3 @@
-from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Self
 
@@ -6,7 +5,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.sealed import SealedJSONField, SealedTextField
-from inference.canonical import digest
+from inference.canonical import digest, seed_from
 from inference.leases import Leased, LeasedQuerySet, LeaseState
 
 
@@ -102,10 +101,6 @@ class Conversation(models.Model):
         """Answered messages. What the program says first, at index 0, answers nobody."""
         return self.turns.replies().filter(state=LeaseState.DONE, index__gt=0).count()
 
-    def open_turn(self) -> "Turn | None":
-        """The reply that is being waited for."""
-        return self.turns.filter(state__in=[LeaseState.QUEUED, LeaseState.RUNNING]).first()
-
 
 class TurnQuerySet(LeasedQuerySet):
     def replies(self) -> Self:
@@ -162,8 +157,7 @@ class Turn(Leased):
     @property
     def seed(self) -> int:
         """The seed of the reply, the same at every retry: a crash does not draw another answer."""
-        source = f"{self.conversation.seed}/{self.conversation.code}/{self.index}"
-        return int.from_bytes(sha256(source.encode()).digest()[:8], "big") >> 1
+        return seed_from(f"{self.conversation.seed}/{self.conversation.code}/{self.index}")
 
 
 class Attempt(models.Model):

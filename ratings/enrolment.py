@@ -4,13 +4,12 @@ A place is held by everyone who has completed, and by everyone enrolled until `p
 transaction: it counts the places, allocates, and writes down what it saw.
 """
 
-from hashlib import sha256
-
 from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
 from accounts.sealed import lookup_hash
+from inference.canonical import seed_from
 from inference.models import public_code
 from ratings import codes
 from ratings.allocation import ALGORITHM, Seen, allocate
@@ -52,7 +51,7 @@ def arrive(
         version=version,
         stage=FIRST_STAGE,
         locale=locale,
-        seed=_seed(version.seed, participant.participant_id),
+        seed=seed_from(f"{version.seed}/{participant.participant_id}"),
         **codes.hashes_for(code),
     )
     Event.objects.create(visit=visit, kind=Event.Kind.ARRIVED, stage=visit.stage)
@@ -202,7 +201,3 @@ def _participant(study: Study, kind: str, invitation: Invitation | None, panel_i
         )
         return participant
     return Participant.objects.create(study=study, kind=kind)
-
-
-def _seed(version_seed: int, name: str) -> int:
-    return int.from_bytes(sha256(f"{version_seed}/{name}".encode()).digest()[:8], "big") >> 1

@@ -7,7 +7,6 @@ says, so reload, a second tab and a double click change nothing.
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 
 from django import forms
 from django.db import transaction
@@ -19,6 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from inference import conversations
+from inference.canonical import seed_from
 from inference.conversations import CannotSay, ConversationFull, OutOfStep, ReplyFailed, ReplyUnderWay
 from inference.leases import LeaseState
 from inference.models import Conversation, Turn
@@ -192,10 +192,10 @@ def _conversation(place: Place) -> Conversation:
     """The conversation, opened with its first message."""
     conversation, setup = place.conversation, place.exposure.arm.setup
     if conversation is None and setup is not None:
-        chat, seed = place.definition.chat, f"{place.visit.seed}/{place.position}"
+        chat = place.definition.chat
         place.exposure.conversation = conversation = conversations.open_live(
             setup,
-            seed=int.from_bytes(sha256(seed.encode()).digest()[:8], "big") >> 1,
+            seed=seed_from(f"{place.visit.seed}/{place.position}"),
             policy={
                 "release": chat.release,
                 "exchanges": {"min": chat.exchanges.min, "max": chat.exchanges.max},

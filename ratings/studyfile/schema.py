@@ -28,6 +28,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from inference import canonical
 from ratings.studyfile import defaults
 
 LONGEST_TEXT = 20_000
@@ -44,10 +45,8 @@ def fault(message: str, hint: str = "") -> PydanticCustomError:
 
 
 def canonical_json(value: Any) -> str:
-    """One spelling for one meaning: keys sorted, no spaces, characters as they are."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """One spelling for one meaning, of a part of a study file too."""
+    return canonical.canonical_json(value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
 
 
 def sha256(text: str | bytes) -> str:
@@ -297,7 +296,7 @@ class Criterion(Part):
     high: Text
     """The highest point in words."""
 
-    FORM_NAMES: ClassVar = frozenset({"action", "comment", "csrfmiddlewaretoken", "message"})
+    FORM_NAMES: ClassVar = frozenset({"action", "comment", "csrfmiddlewaretoken", "message", "page", "page_time"})
 
     @field_validator("key")
     @classmethod
