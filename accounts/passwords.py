@@ -6,16 +6,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-WITHOUT_ACCOUNT = ("/s/", "/i/", "/help/", "/withdraw/", "/static/", "/healthz", "/readyz")
-
 
 class OneTimePasswordMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Participants' pages never look at the researcher's session.
-        if not request.path.startswith(WITHOUT_ACCOUNT) and self.must_change(request):
+        if self.must_change(request):
             return redirect("accounts:change_password")
         return self.get_response(request)
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 from accounts.sealed import SealedJSONField, SealedTextField
 from inference.models import Conversation
 from ratings.models.people import Visit
+from ratings.models.prepared import PreparedInsert, PreparedUpdate
 from ratings.models.study import Arm, Criterion, Item
 
 
@@ -66,23 +67,30 @@ class Exposure(models.Model):
     def record(self, scores: dict[Criterion, int | None], reason: str = "cannot_judge") -> None:
         """Store the answers. Sent again they replace themselves, so a double click changes nothing."""
         now = timezone.now()
-        Rating.objects.bulk_create(
+        RATED.rows(
             [
-                Rating(
-                    exposure=self,
-                    criterion=criterion,
-                    value=value,
-                    first_value=value,
-                    missing_reason="" if value is not None else reason,
-                    updated_at=now,
-                )
+                (self.pk, criterion.pk, value, "" if value is not None else reason, value, now, now)
                 for criterion, value in scores.items()
-            ],
-            update_conflicts=True,
-            unique_fields=["exposure", "criterion"],
-            # The first value stays as it was given.
-            update_fields=["value", "missing_reason", "updated_at"],
+            ]
         )
+
+    def submit(self, comment: str | None) -> None:
+        """Its page was sent; the assignment is done with it."""
+        self.comment, self.submitted_at = comment, timezone.now()
+        SUBMITTED.row(self.pk, self.comment, self.submitted_at)
+        if self.assignment.state != Assignment.State.COMPLETED:
+            self.assignment.state = Assignment.State.COMPLETED
+            COMPLETED.row(self.assignment.pk, self.assignment.state)
+
+    def show(self) -> None:
+        if self.shown_at is None:
+            self.shown_at = timezone.now()
+            SHOWN.row(self.pk, self.shown_at)
+
+
+SHOWN = PreparedUpdate(Exposure, ["shown_at"])
+SUBMITTED = PreparedUpdate(Exposure, ["comment", "submitted_at"])
+COMPLETED = PreparedUpdate(Assignment, ["state"])
 
 
 class Rating(models.Model):
@@ -107,6 +115,15 @@ class Rating(models.Model):
 
     def __str__(self) -> str:
         return f"{self.criterion_id}: {self.value}"
+
+
+RATED = PreparedInsert(
+    Rating,
+    ["exposure", "criterion", "value", "missing_reason", "first_value", "created_at", "updated_at"],
+    unique=["exposure", "criterion"],
+    # The first value stays as it was given.
+    replaced=["value", "missing_reason", "updated_at"],
+)
 
 
 class Answer(models.Model):
@@ -156,3 +173,6 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.stage}"
+
+
+HAPPENED = PreparedInsert(Event, ["visit", "at", "kind", "stage", "position", "detail"])

@@ -12,7 +12,6 @@ from django import forms
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
@@ -133,7 +132,7 @@ def chat(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
         return see_current_page(request, visit)
     place = Place(visit, exposure)
     if request.method != "POST":
-        _note_shown(place)
+        place.exposure.show()
         if "wait" in request.GET and "X-Live" not in request.headers and place.reply_under_way:
             _wait(place.reply_under_way)
             place = Place(visit, current_exposure(visit) or exposure)
@@ -212,12 +211,6 @@ def _conversation(place: Place) -> Conversation:
 
 def _show(request: HttpRequest, place: Place, **context) -> HttpResponse:
     return show(request, place.visit, "ratings/chat.html", STAGE, place.page, place=place, **context)
-
-
-def _note_shown(place: Place) -> None:
-    if place.exposure.shown_at is None:
-        place.exposure.shown_at = timezone.now()
-        place.exposure.save(update_fields=["shown_at"])
 
 
 def _wait(reply: Turn) -> None:

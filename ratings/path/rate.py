@@ -5,19 +5,21 @@ from datetime import datetime
 from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from ratings import codes
 from ratings.models import Answer, Assignment, Criterion, Event, Exposure, StudyVersion, Visit
+from ratings.models.prepared import Prepared, PreparedObject
 from ratings.path import stages
 from ratings.path.dialogue import Dialogue, NotYetMade, dialogue_of, html_of
 from ratings.path.pages import Page
-from ratings.path.prepared import Prepared, PreparedObject
 from ratings.path.scales import CANNOT_JUDGE, RatingForm, check_name
+from ratings.path.stencil import Stencil
 from ratings.path.unhurried import unhurried
-from ratings.path.visits import SeeOther, note, see_current_page, show, with_visit
+from ratings.path.visits import SeeOther, note, see_current_page, show, study_context, with_visit
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import Check, Item, StudyFile
 
@@ -40,9 +42,32 @@ EXPOSURE = PreparedObject(
 FEWEST_FOR_A_BREAK = 6
 
 
+@dataclass(frozen=True)
+class Spot:
+    """Where on the way a page is: the same for all who come there."""
+
+    position: int
+    total: int
+    mode: str
+    is_new: bool
+
+    @property
+    def name(self) -> str:
+        numbers = {"position": self.position, "total": self.total}
+        if self.mode == "chat":
+            return _("Chat %(position)s of %(total)s") % numbers
+        return _("Reply %(position)s of %(total)s") % numbers
+
+    @property
+    def offers_a_break(self) -> bool:
+        """After each third."""
+        thirds = (self.total // 3, 2 * self.total // 3)
+        return self.is_new and self.total >= FEWEST_FOR_A_BREAK and self.position - 1 in thirds
+
+
 @dataclass
 class Place:
-    """Where on their way a participant rates: what is shown at a position, among all they will see."""
+    """What a participant is shown at a position of their way."""
 
     visit: Visit
     position: int
@@ -52,11 +77,8 @@ class Place:
     following: int | None
 
     @property
-    def name(self) -> str:
-        numbers = {"position": self.position, "total": self.total}
-        if definition_of(self.visit.version).mode == "chat":
-            return _("Chat %(position)s of %(total)s") % numbers
-        return _("Reply %(position)s of %(total)s") % numbers
+    def spot(self) -> Spot:
+        return Spot(self.position, self.total, definition_of(self.visit.version).mode, self.is_new)
 
     @property
     def is_new(self) -> bool:
@@ -67,12 +89,6 @@ class Place:
         submitted = self.exposure.submitted_at
         revision = f"{submitted.timestamp():.6f}" if submitted else ""
         return Page(self.visit, STAGE, self.position, revision)
-
-    @property
-    def offers_a_break(self) -> bool:
-        """After each third."""
-        thirds = (self.total // 3, 2 * self.total // 3)
-        return self.is_new and self.total >= FEWEST_FOR_A_BREAK and self.position - 1 in thirds
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -133,18 +149,23 @@ def _place(visit: Visit, position: int) -> Place | None:
 
 
 def _page(request: HttpRequest, place: Place, form: RatingForm, **context) -> HttpResponse:
-    return show(
-        request,
-        place.visit,
-        "ratings/rate.html",
-        STAGE,
-        place.page,
-        place=place,
-        dialogue=html_of(place.exposure.conversation),
-        form=form,
-        item=published(place.visit.version).items[place.exposure.assignment.item_id],
-        **context,
-    )
+    known, item = published(place.visit.version), place.exposure.assignment.item_id
+    dialogue, scales = html_of(place.exposure.conversation), form.rows()
+    if place.is_new and not form.is_bound and not request.GET:
+        own = {"page": place.page.token(), "csrf_token": get_token(request)}
+        own |= {"return_code": codes.return_code(place.visit), "dialogue": dialogue, "scales": scales}
+        return HttpResponse(_stencil(known, place.spot, item, place.visit.locale).fill(**own))
+    context |= {"spot": place.spot, "item": known.items[item], "dialogue": dialogue, "scales": scales, "form": form}
+    return show(request, place.visit, "ratings/rate.html", STAGE, place.page, **context)
+
+
+@lru_cache(maxsize=4096)
+def _stencil(known: "Published", spot: Spot, item: int, locale: str) -> Stencil:
+    """The page on which nobody has chosen anything yet. What it knows of a person are holes."""
+    context = study_context(known.version.study, known.definition, locale)
+    context |= {"stage": STAGE, "may_leave": True, "spot": spot, "item": known.items[item]}
+    holes = ("page", "csrf_token", "return_code", "dialogue", "scales")
+    return Stencil("ratings/rate.html", context, *holes)
 
 
 def _given(place: Place, checks: list[Check]) -> dict[str, str]:
@@ -162,10 +183,8 @@ def _given(place: Place, checks: list[Check]) -> dict[str, str]:
 
 
 def _note_served(place: Place) -> None:
-    exposure = place.exposure
     with unhurried():
-        if exposure.shown_at is None:
-            Exposure.objects.filter(pk=exposure.pk, shown_at=None).update(shown_at=timezone.now())
+        place.exposure.show()
         note(place.visit, Event.Kind.SERVED, STAGE, place.position)
 
 
@@ -174,29 +193,17 @@ def _keep(
 ) -> None:
     """Store what was answered, and beside it what was answered first and when it changed."""
     visit, exposure = place.visit, place.exposure
-    events = [_event(place, Event.Kind.SUBMITTED, seconds=round(seconds, 1))]
+    note(visit, Event.Kind.SUBMITTED, STAGE, place.position, seconds=round(seconds, 1))
     if not place.is_new:
         before = dict(exposure.ratings.values_list("criterion__key", "value"))
-        events += [
-            _event(place, Event.Kind.CHANGED, criterion=key, before=before.get(key), after=value)
-            for key, value in scores.items()
-            if before.get(key) != value
-        ]
+        for key, value in scores.items():
+            if (was := before.get(key)) != value:
+                note(visit, Event.Kind.CHANGED, STAGE, place.position, criterion=key, before=was, after=value)
     criteria = published(visit.version).criteria
     exposure.record({criteria[key]: value for key, value in scores.items()}, reason=reason)
-    exposure.comment = form.cleaned_data.get("comment") or None
-    exposure.submitted_at = timezone.now()
-    exposure.save(update_fields=["comment", "submitted_at"])
+    exposure.submit(form.cleaned_data.get("comment") or None)
     for key, value in form.checked().items():
         Answer.objects.update_or_create(visit=visit, kind=Answer.Kind.CHECK, key=key, defaults={"value": value})
-    Event.objects.bulk_create(events)
-    if exposure.assignment.state != Assignment.State.COMPLETED:
-        exposure.assignment.state = Assignment.State.COMPLETED
-        exposure.assignment.save(update_fields=["state"])
-
-
-def _event(place: Place, kind: str, **detail) -> Event:
-    return Event(visit=place.visit, kind=kind, stage=STAGE, position=place.position, detail=detail)
 
 
 def _go_on(place: Place, was_new: bool) -> HttpResponse:
@@ -220,10 +227,12 @@ def _least_seconds(definition: StudyFile, dialogue: Dialogue) -> float:
     return max(SECONDS_A_CRITERION * len(definition.criteria), reading)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Published:
-    """Rows of a version that never change, so that a process looks for them once."""
+    """What never changes of a version, so that a process looks for it once."""
 
+    version: StudyVersion
+    definition: StudyFile
     criteria: dict[str, Criterion]
     items: dict[int, Item]
 
@@ -234,9 +243,12 @@ def published(version: StudyVersion) -> Published:
 
 @lru_cache(maxsize=64)
 def _published(pk: int, created_at: datetime) -> Published:
-    version = StudyVersion.objects.get(pk=pk)
-    items = {item.key: item for item in definition_of(version).items}
+    version = StudyVersion.objects.select_related("study").get(pk=pk)
+    definition = definition_of(version)
+    items = {item.key: item for item in definition.items}
     return Published(
+        version=version,
+        definition=definition,
         criteria={criterion.key: criterion for criterion in version.criteria.all()},
         items={pk: items[key] for pk, key in version.items.values_list("pk", "key")},
     )

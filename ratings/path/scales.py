@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from django import forms
 from django.template.loader import render_to_string
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -76,9 +76,9 @@ class RatingForm(PathForm):
             self.fields["comment"] = OwnWords()
             self.comment_given = self.given.get("comment", "")
 
-    def rows(self) -> list[SafeString]:
+    def rows(self) -> SafeString:
         """The scales as the page shows them: with what was chosen, and with what is to be mended."""
-        return [self._row(scale) for scale in self.scales]
+        return mark_safe("".join(map(self._row, self.scales)))
 
     def _row(self, scale: Scale) -> SafeString:
         chosen = self.given.get(scale.name, "")

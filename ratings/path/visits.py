@@ -16,10 +16,11 @@ from django.utils import timezone, translation
 from ratings import codes
 from ratings.enrolment import StudyFull, reclaim
 from ratings.models import Event, Study, Visit, VisitKey
+from ratings.models.answers import HAPPENED
+from ratings.models.prepared import PreparedObject
 from ratings.path import stages
 from ratings.path.notices import NOTICES
 from ratings.path.pages import OldPage, Page
-from ratings.path.prepared import PreparedObject
 from ratings.path.unhurried import unhurried
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import text_in
@@ -176,7 +177,7 @@ def end(visit: Visit, outcome: str) -> None:
 
 def note(visit: Visit, kind: str, stage: str = "", position: int | None = None, **detail) -> None:
     """Write down that something happened. Never what a person wrote."""
-    Event.objects.create(visit=visit, kind=kind, stage=stage or visit.stage, position=position, detail=detail)
+    HAPPENED.rows([(visit.pk, timezone.now(), kind, stage or visit.stage, position, detail)])
 
 
 def serve(request: HttpRequest, visit: Visit, template: str, page: Page, **context) -> HttpResponse:
@@ -203,7 +204,7 @@ def show(
     context |= study_context(visit.version.study, definition, visit.locale)
     context |= {
         "stage": stage,
-        "visit": visit,
+        "may_leave": not visit.is_over,
         "return_code": codes.return_code(visit) if visit.consented_at and not visit.is_over else "",
         "notice": NOTICES.get(request.GET.get("notice", "")),
     }

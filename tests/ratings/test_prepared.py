@@ -5,8 +5,9 @@ from django.db import connection, transaction
 
 from ratings.enrolment import arrive, enrol
 from ratings.models import Assignment, Event, Exposure, Visit
-from ratings.path.prepared import Prepared, PreparedObject
+from ratings.models.prepared import Prepared, PreparedObject
 from ratings.path.unhurried import unhurried
+from tests.factories import published_study
 
 POSITIONS = Prepared(["position", "item__key"], lambda visit: Assignment.objects.filter(visit=visit), "visit")
 VISIT = PreparedObject(
@@ -18,6 +19,11 @@ VISIT = PreparedObject(
 EXPOSURE = PreparedObject(
     Exposure, ["asked_to_check", "conversation__code"], lambda pk: Exposure.objects.filter(pk=pk), "pk"
 )
+
+
+@pytest.fixture
+def study(db):
+    return published_study()
 
 
 @pytest.fixture
