@@ -3,7 +3,7 @@
     python -m benchmarks.load [--people 100] [--seconds 10] [--rounds 2] [--servers quickstart production]
 
 Two forms of the server: the quickstart's (one process, pages on WSGI threads beside the event loop) and that of
-production (granian, two WSGI processes of one thread). SQLite with the settings that both share. Bare form and rating
+production (granian, two WSGI processes of two threads). SQLite with the settings that both share. Bare form and rating
 page take turns, round by round, so that a busy machine meets both; server CPU a cycle hardly depends on it. The client
 runs on the same cores, and its share of one is printed. In the end each acknowledged rating is looked up.
 """
@@ -74,7 +74,7 @@ class Program:
             command = [sys.executable, "-m", "benchmarks.load_serve", self.name, str(self.port)]
         else:
             command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(self.port)]
-            command += ["--workers", "2", "--blocking-threads", "1", "--log-level", "warning", WSGI[self.name]]
+            command += ["--workers", "2", "--blocking-threads", "2", "--log-level", "warning", WSGI[self.name]]
         with subprocess.Popen(command, cwd=ROOT, env=self.environment) as running:
             self.process = psutil.Process(running.pid)
             try:

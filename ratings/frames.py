@@ -336,7 +336,7 @@ def record_export(pool: Pool, export_id: str, user: User | None, filters: dict, 
 def flow(pool: Pool) -> dict[str, Any]:
     """How many came, and where each of them is now. Those who withdrew are counted from what their withdrawal left."""
     outcome, gone = Visit.Outcome, pool.withdrawals()
-    shown = Exposure.objects.filter(assignment__visit=OuterRef("pk"), shown_at__isnull=False)
+    shown = Exposure.objects.filter(assignment__visit=OuterRef("pk")).exclude(shown_at=None, submitted_at=None)
     visits = pool.visits()
     counts = visits.aggregate(
         arrived=Count("pk"),

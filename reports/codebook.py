@@ -66,10 +66,10 @@ _WHEN = [
         "How the visit ended; empty while it is under way.",
         "completed, withdrew, quota_full, safety_stop, technical",
     ),
-    Column("shown_at", "time (UTC)", "When the reply, or the page to rate a chat, was first shown."),
+    Column("shown_at", "time (UTC)", "When the reply was first shown; a chat: when it was opened."),
     Column("submitted_at", "time (UTC)", "When the ratings were first sent."),
     Column("changed_at", "time (UTC)", "When a rating last changed."),
-    Column("seconds", "number", "Seconds from shown_at to submitted_at."),
+    Column("seconds", "number", "Seconds from shown_at to submitted_at; of a chat, the chatting is a part of them."),
 ]
 _COMMENT = Column("comment", "text", "What the participant wrote about the reply.")
 

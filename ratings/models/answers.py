@@ -82,13 +82,8 @@ class Exposure(models.Model):
             self.assignment.state = Assignment.State.COMPLETED
             COMPLETED.row(self.assignment.pk, self.assignment.state)
 
-    def show(self) -> None:
-        if self.shown_at is None:
-            self.shown_at = timezone.now()
-            SHOWN.row(self.pk, self.shown_at)
 
-
-SHOWN = PreparedUpdate(Exposure, ["shown_at"])
+SHOWN = PreparedUpdate(Exposure, ["shown_at"], once=True)
 SUBMITTED = PreparedUpdate(Exposure, ["comment", "submitted_at"])
 COMPLETED = PreparedUpdate(Assignment, ["state"])
 

@@ -108,11 +108,15 @@ class PreparedInsert(_PreparedWrite):
 
 
 class PreparedUpdate(_PreparedWrite):
-    """New values of these columns in one row of a model.
+    """New values of these columns in one row of a model; `once`: only while the first of them is null.
 
     submitted = PreparedUpdate(Exposure, ["comment", "submitted_at"])
     submitted.row(exposure.pk, "Clear.", timezone.now())
     """
+
+    def __init__(self, model: type[Model], columns: Iterable[str], once: bool = False):
+        super().__init__(model, columns)
+        self._once = once
 
     def row(self, pk: int, *values: Any) -> None:
         self._execute(self._made, [*self._values(values), pk])
@@ -121,8 +125,10 @@ class PreparedUpdate(_PreparedWrite):
     def _made(self) -> str:
         quote = connection.ops.quote_name
         columns = ", ".join(f"{quote(field.column)} = %s" for field in self._fields)
-        key = quote(self._model._meta.pk.column)
-        return f"UPDATE {quote(self._model._meta.db_table)} SET {columns} WHERE {key} = %s"
+        where = f"{quote(self._model._meta.pk.column)} = %s"
+        if self._once:
+            where += f" AND {quote(self._fields[0].column)} IS NULL"
+        return f"UPDATE {quote(self._model._meta.db_table)} SET {columns} WHERE {where}"
 
 
 def _paths(column: str) -> list[str]:

@@ -132,13 +132,12 @@ def chat(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
         return see_current_page(request, visit)
     place = Place(visit, exposure)
     if request.method != "POST":
-        place.exposure.show()
         if "wait" in request.GET and "X-Live" not in request.headers and place.reply_under_way:
             _wait(place.reply_under_way)
             place = Place(visit, current_exposure(visit) or exposure)
         if "X-Live" in request.headers:
             return _show(request, place)
-        return serve(request, visit, "ratings/chat.html", place.page, place=place)
+        return serve(request, visit, "ratings/chat.html", place.page, exposure, place=place)
     place.page.check(request)
     if "message" in request.POST:
         return _say(request, place)

@@ -17,8 +17,8 @@ from ratings.path import stages
 from ratings.path.dialogue import Dialogue, NotYetMade, dialogue_of, html_of
 from ratings.path.pages import Page
 from ratings.path.scales import CANNOT_JUDGE, RatingForm, check_name
+from ratings.path.served import note_served
 from ratings.path.stencil import Stencil
-from ratings.path.unhurried import unhurried
 from ratings.path.visits import SeeOther, note, see_current_page, show, study_context, with_visit
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import Check, Item, StudyFile
@@ -105,7 +105,7 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
     checks = [check for check in definition.checks if check.after == position]
     if request.method != "POST":
         form = RatingForm(visit, definition, given=_given(place, checks), checks=checks, comment=definition.comments)
-        _note_served(place)
+        note_served(visit, STAGE, position, place.exposure)
         return _page(request, place, form)
     place.page.check(request)
     action = request.POST.get("action")
@@ -180,12 +180,6 @@ def _given(place: Place, checks: list[Check]) -> dict[str, str]:
     for answer in Answer.objects.filter(visit=place.visit, kind=Answer.Kind.CHECK, key__in=names) if names else ():
         given[answer.key] = str(answer.value)
     return given | {"comment": place.exposure.comment or ""}
-
-
-def _note_served(place: Place) -> None:
-    with unhurried():
-        place.exposure.show()
-        note(place.visit, Event.Kind.SERVED, STAGE, place.position)
 
 
 def _keep(

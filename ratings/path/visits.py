@@ -15,13 +15,13 @@ from django.utils import timezone, translation
 
 from ratings import codes
 from ratings.enrolment import StudyFull, reclaim
-from ratings.models import Event, Study, Visit, VisitKey
+from ratings.models import Event, Exposure, Study, Visit, VisitKey
 from ratings.models.answers import HAPPENED
 from ratings.models.prepared import PreparedObject
 from ratings.path import stages
 from ratings.path.notices import NOTICES
 from ratings.path.pages import OldPage, Page
-from ratings.path.unhurried import unhurried
+from ratings.path.served import note_served
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import text_in
 
@@ -180,10 +180,11 @@ def note(visit: Visit, kind: str, stage: str = "", position: int | None = None, 
     HAPPENED.rows([(visit.pk, timezone.now(), kind, stage or visit.stage, position, detail)])
 
 
-def serve(request: HttpRequest, visit: Visit, template: str, page: Page, **context) -> HttpResponse:
+def serve(
+    request: HttpRequest, visit: Visit, template: str, page: Page, exposure: Exposure | None = None, **context
+) -> HttpResponse:
     """A stage's page, asked for with GET; that it was served is written down."""
-    with unhurried():
-        note(visit, Event.Kind.SERVED, page.stage, page.position or None)
+    note_served(visit, page.stage, page.position or None, exposure)
     return show(request, visit, template, page.stage, page, **context)
 
 

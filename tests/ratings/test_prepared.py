@@ -1,12 +1,15 @@
-"""Queries whose SQL is made once answer as Django's own do; unhurried writes are writes all the same."""
+"""Statements whose SQL is made once do what Django's own do."""
+
+from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
+from django.utils import timezone
 
 from ratings.enrolment import arrive, enrol
-from ratings.models import Assignment, Event, Exposure, Visit
-from ratings.models.prepared import Prepared, PreparedObject
-from ratings.path.unhurried import unhurried
+from ratings.models import Assignment, Exposure, Rating, Visit
+from ratings.models.answers import HAPPENED
+from ratings.models.prepared import Prepared, PreparedInsert, PreparedObject, PreparedUpdate
 from tests.factories import published_study
 
 POSITIONS = Prepared(["position", "item__key"], lambda visit: Assignment.objects.filter(visit=visit), "visit")
@@ -88,38 +91,70 @@ def test_a_missing_relation_is_none(visit):
     assert found.asked_to_check is False
 
 
-def synchronous() -> int:
+RATED = PreparedInsert(
+    Rating,
+    ["exposure", "criterion", "value", "missing_reason", "first_value", "created_at", "updated_at"],
+    unique=["exposure", "criterion"],
+    replaced=["value", "updated_at"],
+)
+COMMENTED = PreparedUpdate(Exposure, ["comment"])
+SHOWN_ONCE = PreparedUpdate(Exposure, ["shown_at"], once=True)
+
+
+def row(exposure, criterion, value: int) -> tuple:
+    return (exposure.pk, criterion.pk, value, "", value, timezone.now(), timezone.now())
+
+
+@pytest.fixture
+def exposure(visit):
+    return Exposure.objects.filter(assignment__visit=visit).first()
+
+
+def test_rows_are_inserted_together(exposure, study):
+    empathy, fluency = study.current_version.criteria.order_by("key")
+    RATED.rows([row(exposure, empathy, 7), row(exposure, fluency, 3)])
+
+    assert dict(exposure.ratings.values_list("criterion__key", "value")) == {"empathy_support": 7, "fluency_quality": 3}
+
+
+def test_an_old_row_gets_the_new_values_that_are_replaced_and_keeps_the_others(exposure, study):
+    criterion = study.current_version.criteria.first()
+    RATED.rows([row(exposure, criterion, 7)])
+    RATED.rows([row(exposure, criterion, 4)])
+
+    rating = exposure.ratings.get()
+    assert (rating.value, rating.first_value) == (4, 7)
+    assert rating.updated_at > rating.created_at
+
+
+def test_an_inserted_event_reads_as_it_was_written(visit):
+    at = timezone.now()
+    HAPPENED.rows([(visit.pk, at, "submitted", "rate", 2, {"seconds": 1.5, "words": "ü"})])
+
+    event = visit.events.get(kind="submitted")
+    assert (event.at, event.position, event.detail) == (at, 2, {"seconds": 1.5, "words": "ü"})
+
+
+def test_an_update_seals_what_is_sealed(exposure):
+    COMMENTED.row(exposure.pk, "Very warm.")
+
     with connection.cursor() as cursor:
-        return cursor.execute("PRAGMA synchronous").fetchone()[0]
+        stored = cursor.execute("SELECT comment FROM ratings_exposure WHERE id = %s", [exposure.pk]).fetchone()[0]
+    exposure.refresh_from_db()
+    assert exposure.comment == "Very warm."
+    assert "warm" not in stored
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_unhurried_write_is_kept_and_the_next_one_waits_for_the_disk_again(study):
-    visit = arrive(study, "real", "en")
-    with unhurried():
-        during = synchronous()
-        Event.objects.create(visit=visit, kind="served", stage="rate")
+def test_an_update_touches_no_other_row(exposure):
+    COMMENTED.row(exposure.pk, "Mine.")
 
-    assert (during, synchronous()) == (1, 2)
-    assert Event.objects.filter(kind="served").count() == 1
+    assert Exposure.objects.filter(comment__isnull=False).count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_unhurried_write_that_fails_leaves_nothing(study):
-    visit = arrive(study, "real", "en")
+def test_once_is_the_first_time(exposure):
+    first = timezone.now()
+    SHOWN_ONCE.row(exposure.pk, first)
+    SHOWN_ONCE.row(exposure.pk, first + timedelta(seconds=5))
 
-    def fail() -> None:
-        with unhurried():
-            Event.objects.create(visit=visit, kind="served", stage="rate")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert not Event.objects.filter(kind="served").exists()
-    assert synchronous() == 2
-
-
-@pytest.mark.django_db(transaction=True)
-def test_inside_a_transaction_that_waits_it_is_a_part_of_it():
-    with transaction.atomic(), unhurried():
-        assert synchronous() == 2
+    exposure.refresh_from_db()
+    assert exposure.shown_at == first
