@@ -84,7 +84,7 @@ def note_served(visit: Visit, stage: str, position: int | None = None, exposure:
     first_shown = exposure.pk if exposure is not None and exposure.shown_at is None else None
     note = Served(visit.pk, timezone.now(), stage, position, first_shown)
     if connection.in_atomic_block:
-        write([note])
+        _store([note])
     else:
         notebook.add(note)
 
@@ -94,9 +94,12 @@ def write(notes: Sequence[Served]) -> None:
     with transaction.atomic():
         visits = Visit.objects.filter(pk__in={note.visit for note in notes})
         still_here = set(visits.select_for_update(of=("self",)).values_list("pk", flat=True))
-        notes = [note for note in notes if note.visit in still_here]
-        if notes:
-            HAPPENED.rows([(note.visit, note.at, Event.Kind.SERVED, note.stage, note.position, {}) for note in notes])
-        for note in notes:
-            if note.exposure is not None:
-                SHOWN.row(note.exposure, note.at)
+        _store([note for note in notes if note.visit in still_here])
+
+
+def _store(notes: Sequence[Served]) -> None:
+    if notes:
+        HAPPENED.rows([(note.visit, note.at, Event.Kind.SERVED, note.stage, note.position, {}) for note in notes])
+    for note in notes:
+        if note.exposure is not None:
+            SHOWN.row(note.exposure, note.at)
