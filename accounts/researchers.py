@@ -1,6 +1,7 @@
 """Sessions and accounts are for researchers' addresses only: a participant's page never opens one."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
@@ -18,9 +19,11 @@ MIDDLEWARE = [
 
 class ResearchersMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
-        self.for_participants = self.for_researchers = get_response
+        self.for_participants = get_response
+        handler: Any = get_response
         for name in reversed(MIDDLEWARE):
-            self.for_researchers = convert_exception_to_response(import_string(name)(self.for_researchers))
+            handler = convert_exception_to_response(import_string(name)(handler))
+        self.for_researchers = handler
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(ADDRESSES):

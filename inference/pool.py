@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,8 @@ from inference.models import ChatModel
 log = logging.getLogger(__name__)
 
 Status = Literal["unused", "loading", "ready", "failed"]
+# A model that could not be loaded is tried again: a disk may be full, or a download cut off, for a while.
+TRIED_AGAIN_AFTER = 60  # seconds
 
 
 class ModelUnavailable(Exception):
@@ -27,6 +30,12 @@ class Slot:
     status: Status = "unused"
     reason: str = ""
     engine: Engine | None = None
+    failed_at: float = 0
+
+    @property
+    def to_be_loaded(self) -> bool:
+        long_ago = time.monotonic() - self.failed_at > TRIED_AGAIN_AFTER
+        return self.status == "unused" or self.status == "failed" and long_ago
 
 
 def load(model: ChatModel) -> Engine:
@@ -47,7 +56,7 @@ class Pool:
         """The engine that answers for this model; None while it is being loaded, which the first call begins."""
         with self._lock:
             slot = self._slots.setdefault(model.engine_name, Slot())
-            if slot.status == "unused":
+            if slot.to_be_loaded:
                 slot.status = "loading"
                 threading.Thread(target=self._fill, args=(slot, model), name=f"load-{model.key}", daemon=True).start()
         if slot.status == "failed":
@@ -78,9 +87,10 @@ class Pool:
             log.info("%s is ready: %s replies at once within %.0f s.", model, pace.replies_in_time(), REPLY_WITHIN)
         except Exception as problem:
             log.exception("%s could not be loaded.", model.key)
+            slot.failed_at = time.monotonic()
             slot.reason, slot.status = str(problem) or type(problem).__name__, "failed"
         else:
-            slot.engine, slot.status = engine, "ready"
+            slot.engine, slot.status, slot.reason = engine, "ready", ""
         finally:
             connection.close()
 

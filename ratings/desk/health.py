@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Exists, OuterRef, Q
 
 from inference.leases import LeaseState
-from inference.models import ChatModel, Turn
+from inference.models import ChatModel, Turn, TurnQuerySet
 from inference.pool import pool
 from ratings.models import Exposure, StoredReply, StudyVersion
 
@@ -51,7 +51,7 @@ def of(version: StudyVersion) -> Health:
         replies_wanted=wanted,
         people_waiting=queue["people"],
         in_advance=queue["in_advance"],
-        failed=_failed(version),
+        failed=failed_replies(version).count(),
     )
 
 
@@ -60,9 +60,9 @@ def _model(model: ChatModel) -> ModelHealth:
     return ModelHealth(model.key, slot.status, slot.reason)
 
 
-def _failed(version: StudyVersion) -> int:
+def failed_replies(version: StudyVersion) -> TurnQuerySet:
     """Replies that no attempt could make, in this study's stored replies and chats."""
     conversation = OuterRef("conversation")
     stored = StoredReply.objects.filter(item__version=version, conversation=conversation)
     shown = Exposure.objects.filter(arm__version=version, conversation=conversation)
-    return Turn.objects.filter(Exists(stored) | Exists(shown), state=LeaseState.FAILED).count()
+    return Turn.objects.filter(Exists(stored) | Exists(shown), state=LeaseState.FAILED)

@@ -24,4 +24,5 @@ urlpatterns = [
     path("<slug:slug>/invitations/sheet/", recruiting.qr_sheet, name="qr_sheet"),
     path("<slug:slug>/codes/", codes.codes, name="codes"),
     path("<slug:slug>/live/", live.live, name="live"),
+    path("<slug:slug>/retry/", live.retry, name="retry"),
 ]

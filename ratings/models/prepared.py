@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import connection
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Model, QuerySet
 from django.db.models.constants import OnConflict
 
 
@@ -61,11 +61,11 @@ class PreparedObject(Prepared):
 
 class _PreparedWrite:
     def __init__(self, model: type[Model], columns: Iterable[str]):
-        self._model = model
+        self._meta: Any = model._meta
         self._fields = self._named(columns)
 
-    def _named(self, columns: Iterable[str]) -> list[Field]:
-        return [self._model._meta.get_field(column) for column in columns]
+    def _named(self, columns: Iterable[str]) -> list[Any]:
+        return [self._meta.get_field(column) for column in columns]
 
     def _values(self, row: Sequence) -> list:
         """The row as the database has it: sealed where its column is, with relations by their keys."""
@@ -103,7 +103,7 @@ class PreparedInsert(_PreparedWrite):
         if self._unique:
             replaced, unique = ([field.column for field in fields] for fields in (self._replaced, self._unique))
             conflict = connection.ops.on_conflict_suffix_sql(self._fields, OnConflict.UPDATE, replaced, unique)
-        beginning = f"INSERT INTO {quote(self._model._meta.db_table)} ({columns}) VALUES"
+        beginning = f"INSERT INTO {quote(self._meta.db_table)} ({columns}) VALUES"
         return beginning, f"({', '.join(['%s'] * len(self._fields))})", conflict
 
 
@@ -125,10 +125,10 @@ class PreparedUpdate(_PreparedWrite):
     def _made(self) -> str:
         quote = connection.ops.quote_name
         columns = ", ".join(f"{quote(field.column)} = %s" for field in self._fields)
-        where = f"{quote(self._model._meta.pk.column)} = %s"
+        where = f"{quote(self._meta.pk.column)} = %s"
         if self._once:
             where += f" AND {quote(self._fields[0].column)} IS NULL"
-        return f"UPDATE {quote(self._model._meta.db_table)} SET {columns} WHERE {where}"
+        return f"UPDATE {quote(self._meta.db_table)} SET {columns} WHERE {where}"
 
 
 def _paths(column: str) -> list[str]:

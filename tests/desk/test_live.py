@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from inference.models import Turn
 from ratings.desk.health import of as health_of
 from ratings.desk.progress import progress
 from ratings.models import Event, Study, Visit
@@ -181,3 +182,33 @@ def test_replies_that_wait_are_counted(desk, owner):
     health = health_of(study.current_version)
 
     assert (health.replies_made, health.replies_wanted, health.in_advance) == (0, 16, 16)
+
+
+@pytest.fixture
+def failed(desk, owner) -> Study:
+    """A study with two stored replies that no attempt could make."""
+    prompts = [{"key": f"worry-{n}", "prompt": f"Worry {n}."} for n in range(8)]
+    study = draft_of(owner, "made-later", **CHAT | {"mode": "stored", "items": prompts})
+    desk.post("/studies/made-later/publish/", {"opening": "pilot"})
+    replies = Turn.objects.replies().order_by("pk").values_list("pk", flat=True)[:2]
+    Turn.objects.filter(pk__in=list(replies)).update(state="failed", failure="refused")
+    study.refresh_from_db()
+    return study
+
+
+def test_failed_replies_can_be_asked_for_again(desk, failed):
+    assert "Try the failed replies again" in desk.get("/studies/made-later/live/").content.decode()
+
+    page = desk.post("/studies/made-later/retry/", follow=True).content.decode()
+    assert "2 replies are asked for again." in page
+    assert "Try the failed replies again" not in page
+    assert health_of(failed.current_version).in_advance == 16
+
+
+def test_where_nothing_failed_nothing_is_offered_to_try_again(desk, study):
+    assert "Try the failed replies again" not in desk.get("/studies/small-study/live/").content.decode()
+
+
+def test_nobody_else_asks_for_a_studys_replies(stranger, failed):
+    assert stranger.post("/studies/made-later/retry/").status_code == 404
+    assert Turn.objects.filter(state="failed").count() == 2

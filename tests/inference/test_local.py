@@ -11,7 +11,7 @@ from inference.engines.base import Failure
 from inference.engines.scripted import Script, ScriptedEngine
 from inference.local import LocalDispatcher
 from inference.models import Attempt, ChatModel, Setup, Turn
-from inference.pool import Pool
+from inference.pool import ModelUnavailable, Pool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -281,6 +281,34 @@ def test_a_model_that_cannot_be_loaded_is_told_to_people_only(chat_model, setup_
     assert (reply.state, reply.failure) == ("failed", "refused")
     assert stored.state == "queued"
     assert (pool.state(chat_model).status, pool.state(chat_model).reason) == ("failed", "The weights are missing.")
+
+
+def test_a_model_that_could_not_be_loaded_is_tried_again_after_a_while(chat_model, monkeypatch):
+    outcomes = [OSError("The disk is full."), ScriptedEngine(["Hello."])]
+
+    def load(model):
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    pool = Pool(load)
+    assert pool.engine_for(chat_model) is None
+    wait_until(lambda: pool.state(chat_model).status == "failed")
+    with pytest.raises(ModelUnavailable, match="The disk is full"):
+        pool.engine_for(chat_model)
+
+    monkeypatch.setattr("inference.pool.TRIED_AGAIN_AFTER", 0)
+    assert pool.engine_for(chat_model) is None
+    wait_until(lambda: pool.engine_for(chat_model))
+    assert pool.state(chat_model).reason == ""
+
+
+def wait_until(true) -> None:
+    until = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_models_that_differ_in_their_adapter_share_an_engine(db):
