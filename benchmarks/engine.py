@@ -95,7 +95,27 @@ def main() -> None:
             f"{rows:4}   {single:10.1f}   {fixed:11.1f}   {ours:6.1f}   {ours / single:19.2f}   {ours / fixed:14.2f}"
             f"   {statistics.median(first):11.2f} / {max(first):.2f} s"
         )
+    print("\nturn   tokens to read   of them known   first token, read anew   with what is known   anew / known")
+    forgetful = HuggingFaceEngine(folder, device=options.device, threads=options.threads, prefix_bytes=0)
+    for number, (anew, known) in enumerate(zip(talk(forgetful), talk(engine), strict=True), 1):
+        print(
+            f"{number:4}   {len(known.prompt_ids):14}   {known.cached_tokens:13}   {anew.timings.first_token:20.2f} s"
+            f"   {known.timings.first_token:17.2f} s   {anew.timings.first_token / known.timings.first_token:12.1f}"
+        )
+    forgetful.close()
     engine.close()
+
+
+def talk(engine: HuggingFaceEngine, turns: int = 5, tokens: int = 64) -> list:
+    """The ends of a conversation's turns."""
+    messages, ends = ask(0, 1).messages[:1], []
+    for number in range(turns):
+        messages = [*messages, {"role": "user", "content": WORRIES[number % len(WORRIES)]}]
+        sampling = Sampling(temperature=0, max_new_tokens=tokens)
+        *_, end = engine.submit(GenRequest(f"talk-{number}", messages, sampling, conversation="talk"))
+        messages = [*messages, {"role": "assistant", "content": end.text}]
+        ends.append(end)
+    return ends
 
 
 if __name__ == "__main__":

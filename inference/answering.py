@@ -151,7 +151,8 @@ class Work:
             seed=self.seed,
             adapter=self.setup.chat_model.key if self.setup.chat_model.adapter else None,
             deadline=self._claimed + self.policy["turn_s"],
-            conversation=self.turn.conversation.code,
+            # A reply made in advance has no turn after it.
+            conversation="" if self.turn.background else self.turn.conversation.code,
         )
 
     def _show(self, pieces: list[str]) -> None:

@@ -1,17 +1,25 @@
 """Several replies computed together, one token a step, with rows that come and go between the steps."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import torch
 from transformers import Cache, DynamicLayer
 
+from inference.engines.prefixes import Prefix
+
 
 class Entry(NamedTuple):
-    """What the batch must know of a row: all its tokens so far, and its adapter."""
+    """What the batch must know of a row: all its tokens so far, its adapter, and what is known of the first ones."""
 
     tokens: Sequence[int]
     adapter: str | None = None
+    prefix: Prefix | None = None
+
+    @property
+    def unread(self) -> Sequence[int]:
+        return self.tokens[len(self.prefix) :] if self.prefix else self.tokens
 
 
 class RoomyLayer(DynamicLayer):
@@ -54,6 +62,20 @@ def widened(part: torch.Tensor, columns: int) -> torch.Tensor:
     return torch.nn.functional.pad(part, (0, 0, columns, 0)) if columns else part
 
 
+def padded(
+    unread: Sequence[Sequence[int]], prefixes: Sequence[Prefix | None]
+) -> tuple[torch.Tensor, int, torch.Tensor]:
+    """The tokens to read, padded on the left; the columns that prefixes need before them; the mask of both."""
+    width, known = max(map(len, unread)), max(len(prefix or ()) for prefix in prefixes)
+    ids = torch.zeros(len(unread), width, dtype=torch.long)
+    mask = torch.zeros(len(unread), known + width, dtype=torch.long)
+    for row, (tokens, prefix) in enumerate(zip(unread, prefixes, strict=True)):
+        ids[row, width - len(tokens) :] = torch.tensor(tokens)
+        mask[row, known + width - len(tokens) :] = 1
+        mask[row, known - len(prefix or ()) : known] = 1
+    return ids, known, mask
+
+
 class Batch:
     """The rows under way: their keys and values side by side, shorter rows padded on the left."""
 
@@ -76,14 +98,11 @@ class Batch:
 
         The others are touched only when nothing can go wrong any more.
         """
-        width = max(len(entry.tokens) for entry in newcomers)
-        ids = torch.zeros(len(newcomers), width, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, entry in enumerate(newcomers):
-            ids[row, width - len(entry.tokens) :] = torch.tensor(entry.tokens)
-            mask[row, width - len(entry.tokens) :] = 1
+        ids, known, mask = padded([entry.unread for entry in newcomers], [entry.prefix for entry in newcomers])
         mask = mask.to(self._model.device)
         layers, names = self._empty(), [entry.adapter for entry in newcomers]
+        if known:
+            self._fill(layers, [entry.prefix for entry in newcomers], known)
         logits = self._forward(ids, mask, layers, names)
         if self._names:
             mask = self._side_by_side(layers, mask)
@@ -112,6 +131,30 @@ class Batch:
         for layer in self._layers:
             layer.hold(layer.keys[index, :, empty:], layer.values[index, :, empty:])
         self._names = [self._names[row] for row in rows]
+
+    def prefix_of(self, row: int, tokens: Sequence[int]) -> Prefix:
+        """What the batch knows of a row whose tokens are these; the last of them it may not have read."""
+        places = self._mask[row].nonzero().squeeze(1)
+        keys = [layer.keys[row].index_select(1, places) for layer in self._layers]
+        values = [layer.values[row].index_select(1, places) for layer in self._layers]
+        return Prefix(tokens[: len(places)], keys, values)
+
+    def _fill(self, layers: Sequence[RoomyLayer], prefixes: Sequence[Prefix | None], width: int) -> None:
+        """Begin the layers with what is known, padded on the left; rows of which nothing is known are all padding."""
+        known = next(prefix for prefix in prefixes if prefix)
+        for depth, layer in enumerate(layers):
+            keys, values = (
+                torch.cat(
+                    [
+                        widened(parts(prefix)[depth][None], width - len(prefix))
+                        if prefix
+                        else (like := parts(known)[depth]).new_zeros(1, like.shape[0], width, like.shape[2])
+                        for prefix in prefixes
+                    ]
+                )
+                for parts in (attrgetter("keys"), attrgetter("values"))
+            )
+            layer.hold(keys, values)
 
     def _empty(self) -> list[RoomyLayer]:
         return [RoomyLayer() for _ in range(self._depth)]

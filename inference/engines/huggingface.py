@@ -34,10 +34,14 @@ from inference.engines.threads import prepare
 if TYPE_CHECKING:
     import torch
 
+    from inference.engines.batch import Entry
+
 logger = logging.getLogger(__name__)
 
 # Tokens of prompts read in one go: it bounds memory, and how long the others stand still. One prompt always goes.
 PROMPT_TOKENS = {"cpu": 512, "cuda": 8192}
+# Memory for what was read of conversations, until their next turns.
+PREFIX_BYTES = {"cpu": 512 * 2**20, "cuda": 4 * 2**30}
 
 
 class ModelError(ValueError):
@@ -56,6 +60,8 @@ class Row:
     cancelled: bool = False
     prompt_ids: list[int] = field(default_factory=list)
     output_ids: list[int] = field(default_factory=list)
+    cached: int = 0  # tokens of the prompt that were known from an earlier turn
+    said_all: bool = False
     started: float = 0.0
     first_token: float = 0.0
     pieces: int = 0
@@ -77,6 +83,7 @@ class Row:
         if reason != "cancelled" and not text.strip():
             self.fail("empty", "The model said nothing.")
             return
+        self.said_all = reason != "cancelled"
         total = time.monotonic() - self.submitted
         self.stream.put(
             Final(
@@ -87,6 +94,7 @@ class Row:
                 timings=Timings(self.started or total, self.first_token or total, total),
                 batch_size=max(1, self.batch_size),
                 batch_mean=self.rows_seen / max(1, len(self.output_ids)),
+                cached_tokens=self.cached,
             )
         )
 
@@ -102,14 +110,18 @@ class HuggingFaceEngine:
         device: str | None = None,
         dtype: str | None = None,
         threads: int | None = None,
+        prefix_bytes: int | None = None,
     ):
         torch = prepare(threads)
         from inference.engines.batch import Batch
+        from inference.engines.prefixes import Prefixes
 
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        kind = self._device.partition(":")[0]
+        self._prefixes = Prefixes(PREFIX_BYTES.get(kind, 0) if prefix_bytes is None else prefix_bytes)
         self._max_batch = max_batch or (8 if self._device == "cpu" else 64)
         self._limit = self._max_batch  # lowered when memory runs out
-        self._prompt_tokens = PROMPT_TOKENS.get(self._device.partition(":")[0], 2048)
+        self._prompt_tokens = PROMPT_TOKENS.get(kind, 2048)
         self._adapters = dict(adapters or {})
         self._model, self._tokenizer = load(
             Path(folder), self._adapters, self._device, dtype or ("float32" if self._device == "cpu" else "bfloat16")
@@ -283,14 +295,17 @@ class HuggingFaceEngine:
                 row.fail("engine", f"{type(error).__name__} in the model.")
 
     def _shrink(self, rows: list[Row]) -> None:
-        """Put everybody back, to be read anew and continued half as many at a time."""
+        """Forget what was kept; put everybody back, to be read anew and continued half as many at a time."""
         everybody = self._rows + [row for row in rows if row not in self._rows]
-        if len(everybody) == 1:
+        if self._prefixes.clear():
+            logger.warning("Out of memory with %s replies; what was kept of conversations is gone", len(everybody))
+        elif len(everybody) > 1:
+            self._limit = len(everybody) // 2
+            logger.warning("Out of memory with %s replies; going on with %s at a time", len(everybody), self._limit)
+        else:
             self._drop(everybody)
             everybody[0].fail("out_of_memory", "Even this reply alone does not fit into memory.")
             return
-        self._limit = len(everybody) // 2
-        logger.warning("Out of memory with %s replies; going on with %s at a time", len(everybody), self._limit)
         with self._wake:
             self._drop(everybody)
             self._waiting = everybody + self._waiting
@@ -303,18 +318,24 @@ class HuggingFaceEngine:
         self._rows = [self._rows[index] for index in staying]
 
     def _join(self, newcomers: list[Row]) -> None:
-        from inference.engines.batch import Entry
-
         for row in newcomers:
             row.started = row.started or time.monotonic() - row.submitted
             row.batch_size = row.batch_size or len(self._rows) + len(newcomers)
-        logits = self._batch.join([Entry(row.prompt_ids + row.output_ids, row.request.adapter) for row in newcomers])
+        logits = self._batch.join([self._entry(row) for row in newcomers])
         before = len(self._rows)
         # In one move: who cancels meanwhile must find each reply in one place or the other.
         with self._wake:
             self._waiting = [row for row in self._waiting if row not in newcomers]
             self._rows = self._rows + newcomers
         self._advance(newcomers, logits, before)
+
+    def _entry(self, row: Row) -> "Entry":
+        from inference.engines.batch import Entry
+
+        tokens, conversation, adapter = row.prompt_ids + row.output_ids, row.request.conversation, row.request.adapter
+        prefix = self._prefixes.find(conversation, adapter, tokens) if conversation else None
+        row.cached = min(len(prefix or ()), len(row.prompt_ids))
+        return Entry(tokens, adapter, prefix)
 
     def _step(self, rows: list[Row]) -> None:
         self._advance(rows, self._batch.step([row.output_ids[-1] for row in rows]))
@@ -330,6 +351,10 @@ class HuggingFaceEngine:
             [row.generator for row in rows],
         )
         going = [row for row, token in zip(rows, tokens, strict=True) if not self._take(row, token)]
+        for index, row in enumerate(rows):
+            if row.said_all and row.request.conversation:
+                prefix = self._batch.prefix_of(before + index, row.prompt_ids + row.output_ids)
+                self._prefixes.keep(row.request.conversation, row.request.adapter, prefix)
         kept = list(range(before)) + [before + index for index, row in enumerate(rows) if row in going]
         self._batch.keep(kept)
         self._rows = self._rows[:before] + going
