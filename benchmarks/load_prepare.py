@@ -1,13 +1,17 @@
-"""What is measured: a published study with people in front of their first reply, or the rows of the bare form.
+"""What is measured: a published study with people before their first reply, the bare form's rows, or an oTree session.
 
-    python -m benchmarks.load_prepare evalsite|bare_form PEOPLE   prints, as JSON lines, how each of them comes in
+    python -m benchmarks.load_prepare evalsite|bare_form|otree PEOPLE   prints, as JSON lines, how each of them comes in
 
 It runs in a process of its own, with the settings of the program it prepares.
 """
 
 import json
 import os
+import shutil
+import sqlite3
+import subprocess
 import sys
+from pathlib import Path
 
 CRITERIA = ("empathy_support", "fluency_quality")
 ARMS = ("linden", "rowan")
@@ -120,13 +124,27 @@ def bare_form(people: int) -> list[dict]:
     ]
 
 
+def otree(people: int) -> list[dict]:
+    project = Path(os.environ["OTREE_DATA"])
+    shutil.copytree(Path(__file__).parent / "otree_form", project, dirs_exist_ok=True)
+    (project / "_static").mkdir()
+    subprocess.run(["otree", "create_session", "load", str(people)], cwd=project, check=True)
+    with sqlite3.connect(project / "db.sqlite3") as database:
+        codes = [code for (code,) in database.execute("SELECT code FROM otree_participant")]
+    return [
+        {"name": code, "cookie": "", "path": f"/InitializeParticipant/{code}", "fields": {}, "items": ITEMS}
+        for code in codes
+    ]
+
+
 def main() -> None:
     program, people = sys.argv[1:]
-    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS[program]
-    import django
+    if program in SETTINGS:
+        os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS[program]
+        import django
 
-    django.setup()
-    for person in {"evalsite": evalsite, "bare_form": bare_form}[program](int(people)):
+        django.setup()
+    for person in {"evalsite": evalsite, "bare_form": bare_form, "otree": otree}[program](int(people)):
         print(json.dumps(person))
 
 
