@@ -4,6 +4,7 @@ EVALSITE_DATA        database, models, keys, media (default: var/)
 EVALSITE_URL         the public address, e.g. https://study.example.org; unset: this computer only
 PORT                 where the quickstart listens (default: the port of an http:// EVALSITE_URL, else 8000)
 EVALSITE_LISTEN      the network address it listens on, when a proxy on another machine stands before it
+EVALSITE_DATABASE_URL  postgresql://USER:PASSWORD@HOST/NAME (default: SQLite under EVALSITE_DATA)
 EVALSITE_PRODUCTION  "1": keys come from the environment only and debugging stays off
 EVALSITE_SECRET_KEY, EVALSITE_FIELD_KEYS, EVALSITE_LOOKUP_KEY   the keys (else made once, under EVALSITE_DATA/keys)
 """
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
+from evalsite import databases
 from evalsite.addresses import port, public_url
 from evalsite.keys import fernet_key, random_key, secret
 
@@ -129,20 +131,8 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "evalsite.sqlite3",
-        # Each thread keeps its connection: opening one, with its pragmas, costs more than a whole rating page.
-        "CONN_MAX_AGE": None,
-        "OPTIONS": {
-            "timeout": 20,
-            "transaction_mode": "IMMEDIATE",
-            # An acknowledged rating survives a power cut; a deleted one leaves no bytes behind.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
-        },
-    }
-}
+DATABASE_URL = os.environ.get("EVALSITE_DATABASE_URL", "")
+DATABASES = {"default": databases.postgresql(DATABASE_URL) if DATABASE_URL else databases.sqlite(DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

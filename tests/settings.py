@@ -10,5 +10,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from evalsite.settings import *  # noqa: E402, F403
 from evalsite.settings import DATA_DIR, DATABASES  # noqa: E402
 
-# A file, as in real life: in memory, SQLite locks whole tables between threads.
-DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "tests.sqlite3")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, as in real life: in memory, SQLite locks whole tables between threads.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "tests.sqlite3")}

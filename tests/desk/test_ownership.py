@@ -12,7 +12,7 @@ ARGUMENTS = {"slug": "small-study", "state": "paused", "number": 1, "stage": "ra
 READS = ("studies", "upload", "schema", "study", "edit", "download", "preview", "preview_page")
 READS += ("invitations", "codes", "live", "publish", "move")
 WRITES = ("upload", "check", "publish", "move", "edit", "discard", "pilot_yourself", "invitations", "links_csv")
-WRITES += ("qr_sheet", "codes")
+WRITES += ("qr_sheet", "codes", "retry")
 OF_A_STUDY = [pattern.name for pattern in urlpatterns if "slug" in pattern.pattern.converters]
 
 

@@ -40,7 +40,8 @@ def test_storing_a_rating_takes_few_queries(rating):
     with CaptureQueriesContext(connection) as context:
         rating.client.post(page.address, page.hidden | RATINGS | {"action": "next"} | {"page_time": pagetime.sign(60)})
 
-    assert len(queries(context)) <= 7, queries(context)
+    # Where rows are locked, one more locks the visit; in SQLite the transaction has nobody beside it.
+    assert len(queries(context)) <= 7 + connection.features.has_select_for_update, queries(context)
 
 
 def test_no_session_is_touched(rating):
