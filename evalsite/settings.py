@@ -5,6 +5,7 @@ EVALSITE_URL         the public address, e.g. https://study.example.org; unset: 
 PORT                 where the quickstart listens (default: the port of an http:// EVALSITE_URL, else 8000)
 EVALSITE_LISTEN      the network address it listens on, when a proxy on another machine stands before it
 EVALSITE_DATABASE_URL  postgresql://USER:PASSWORD@HOST/NAME (default: SQLite under EVALSITE_DATA)
+EVALSITE_REDIS_URL   redis://HOST:6379/0: pages, streams and models run in processes of their own
 EVALSITE_PRODUCTION  "1": keys come from the environment only and debugging stays off
 EVALSITE_SECRET_KEY, EVALSITE_FIELD_KEYS, EVALSITE_LOOKUP_KEY   the keys (else made once, under EVALSITE_DATA/keys)
 """
@@ -133,6 +134,8 @@ TEMPLATES = [
 
 DATABASE_URL = os.environ.get("EVALSITE_DATABASE_URL", "")
 DATABASES = {"default": databases.postgresql(DATABASE_URL) if DATABASE_URL else databases.sqlite(DATA_DIR)}
+# Wake-ups for workers and live text, where pages and models run in several processes; without it there is one.
+REDIS_URL = os.environ.get("EVALSITE_REDIS_URL", "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

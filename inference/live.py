@@ -7,11 +7,15 @@ who finds nothing here looks there.
 import asyncio
 import threading
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal, NamedTuple
+
+from django.conf import settings
 
 Kind = Literal["token", "reset", "final", "error"]
 
@@ -49,7 +53,7 @@ class LiveEvent:
 
 
 @dataclass
-class _Stream:
+class Stream:
     attempt: int
     events: list[LiveEvent] = field(default_factory=list)
     touched: float = field(default_factory=time.monotonic)
@@ -63,7 +67,7 @@ class LiveText:
     """A short memory of recent events by turn code: at most `streams` of them, finished ones for `keep` seconds."""
 
     def __init__(self, streams: int = 500, keep: float = 60.0):
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, Stream] = {}
         self._listeners: defaultdict[str, set[Callable[[], None]]] = defaultdict(set)
         self._lock = threading.Lock()
         self._most = streams
@@ -77,7 +81,7 @@ class LiveText:
             if before and before.attempt >= attempt:
                 self._streams[code] = before
                 return
-            self._streams[code] = _Stream(attempt)
+            self._streams[code] = Stream(attempt)
         if attempt > 1:
             self.append(code, attempt, "reset", "")
 
@@ -96,11 +100,7 @@ class LiveText:
     def read(self, code: str, after: EventId = START) -> list[LiveEvent]:
         with self._lock:
             stream = self._streams.get(code)
-            if stream is None:
-                return []
-            if after.attempt == stream.attempt:
-                return stream.events[after.seq :]
-            return list(stream.events) if after.attempt < stream.attempt else []
+            return stream.events[bisect_right(stream.events, after, key=attrgetter("id")) :] if stream else []
 
     def is_writing(self, code: str) -> bool:
         """Whether more is to come from this process."""
@@ -160,4 +160,13 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None
         return
 
 
-live = LiveText()
+def of_this_installation() -> LiveText:
+    """Between processes text travels through Redis; within one it need not."""
+    if settings.REDIS_URL:
+        from inference.redislive import RedisLiveText
+
+        return RedisLiveText(settings.REDIS_URL)
+    return LiveText()
+
+
+live = of_this_installation()

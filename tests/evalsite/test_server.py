@@ -105,3 +105,12 @@ def test_a_taken_port_is_told_with_another():
 def test_an_address_that_is_not_ours_is_told():
     with pytest.raises(Unusable, match="cannot be used"):
         server.listen("192.0.2.1", 0)
+
+
+def test_the_end_of_an_answer_does_not_wait_for_the_browser():
+    with server.listen("127.0.0.1", 0) as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()):
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
