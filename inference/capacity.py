@@ -1,25 +1,24 @@
-"""How fast a model answers on this machine, and so how many people may chat with it at once.
+"""How fast a model answers on this machine, and so how many replies it can make in time.
 
-Measured when the model has been loaded, corrected by every reply made since. What people are told about waiting comes
-from here.
+Measured when the model has been loaded, corrected by every reply made since.
 """
 
-import math
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median, quantiles
+from typing import Self
 
 from inference.engines.base import Engine, Final, GenRequest, Sampling
 
 # A chat is no chat any more when its replies take longer.
 REPLY_WITHIN = 15.0  # seconds
-# People read and type for at least as long as they wait, so no more than half of them wait at the same time.
-CHATTERS_PER_REPLY = 2
 # Until replies have been seen, they are taken to be as long as they may usually get.
 USUAL_TOKENS = 160
+TOLD = ("alone", "per_row", "prompt", "rows", "slower", "long")
 
 
 @dataclass
@@ -30,19 +29,25 @@ class Pace:
     per_row: float
     prompt: float
     rows: int  # the most the engine makes at once
-    _tokens: deque[int] = field(default_factory=lambda: deque(maxlen=60))
-    _factors: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    # Learnt from replies: how much slower than measured it is, and how many tokens a long reply has.
+    slower: float = 1.0
+    long: float = USUAL_TOKENS
+    _tokens: deque[int] = field(default_factory=lambda: deque(maxlen=60), repr=False, compare=False)
+    _factors: deque[float] = field(default_factory=lambda: deque(maxlen=20), repr=False, compare=False)
 
     def note(self, tokens: int, seconds: float, rows: float) -> None:
         """Learn from a finished reply: the machine may be busier, or quieter, than when it was measured."""
         if tokens > 8:
             self._tokens.append(tokens)
             self._factors.append(seconds / (self.prompt + tokens * self._step(rows)))
+        if len(self._factors) >= 3:
+            self.slower = median(self._factors)
+        if len(self._tokens) >= 5:
+            self.long = quantiles(self._tokens, n=5)[-1]
 
     def reply_seconds(self, rows: float) -> float:
         """How long a long reply takes while so many are made."""
-        factor = median(self._factors) if len(self._factors) >= 3 else 1.0
-        return factor * (self.prompt + self._long() * self._step(rows))
+        return self.slower * (self.prompt + self.long * self._step(rows))
 
     def replies_in_time(self) -> int:
         """How many replies can be made at once so that each is there within REPLY_WITHIN; never less than one."""
@@ -52,8 +57,13 @@ class Pace:
     def _step(self, rows: float) -> float:
         return self.alone + self.per_row * (rows - 1)
 
-    def _long(self) -> float:
-        return quantiles(self._tokens, n=5)[-1] if len(self._tokens) >= 5 else USUAL_TOKENS
+    def told(self) -> dict[str, float]:
+        """What another process has to know of it."""
+        return {name: getattr(self, name) for name in TOLD}
+
+    @classmethod
+    def heard(cls, told: Mapping[str, float]) -> Self:
+        return cls(**{name: told[name] for name in TOLD})  # type: ignore[arg-type]  # rows is whole as it was told
 
 
 _paces: dict[str, Pace] = {}
@@ -82,23 +92,10 @@ def note(key: str, tokens: int, seconds: float, rows: float) -> None:
             pace.note(tokens, seconds, rows)
 
 
-def chat_places(keys: set[str]) -> int | None:
-    """How many people may chat at once with models of which any may answer; None while none has been measured."""
+def pace_of(key: str) -> Pace | None:
+    """How fast an engine of this process is, if it was measured."""
     with _lock:
-        places = [CHATTERS_PER_REPLY * _paces[key].replies_in_time() for key in keys if key in _paces]
-    return min(places, default=None)
-
-
-def wait_seconds(key: str, ahead: int, running: int) -> int | None:
-    """About how long until a reply begins that has so many before it in the queue; None when nobody knows."""
-    with _lock:
-        pace = _paces.get(key)
-        if pace is None:
-            return None
-        before = ahead + 1 - (pace.rows - running)
-        if before <= 0:
-            return 0
-        return math.ceil(before / pace.rows * pace.reply_seconds(pace.rows) / 5) * 5
+        return _paces.get(key)
 
 
 def _time(engine: Engine, rows: int, tokens: int) -> tuple[float, float]:

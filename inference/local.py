@@ -5,15 +5,16 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from secrets import token_hex
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
-from inference import answering
+from inference import answering, workers
 from inference.engines.base import Engine, Failure
 from inference.leases import SWEEP_EVERY
 from inference.models import Turn
-from inference.pool import ModelUnavailable, Pool, pool
+from inference.pool import ModelUnavailable, Pool, Status, pool
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class LocalDispatcher:
         self._changed = threading.Condition()
         self._woken = self._stopping = False
         self._in_hand: dict[int, tuple[Engine, bool]] = {}
+        self._told: dict[str, Status] = {}
+        self._told_at = 0.0
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -60,13 +63,27 @@ class LocalDispatcher:
     def _run(self) -> None:
         while not self._stopping:
             try:
+                self._tell()
                 self._hand_out()
             except Exception:
                 log.exception("The dispatcher could not look for work; it looks again.")
             with self._changed:
                 self._changed.wait_for(lambda: self._woken or self._stopping, timeout=SWEEP_EVERY)
                 self._woken = False
+        with suppress(DatabaseError):
+            workers.say_goodbye(self.worker)
         connection.close()
+
+    def _tell(self) -> None:
+        """Say that this worker lives, and how its engines are: at once when that has changed."""
+        slots = self._engines.slots()
+        states = {engine: slot.status for engine, slot in slots.items()}
+        if states != self._told or time.monotonic() - self._told_at > workers.TELL_EVERY:
+            with self._changed:
+                in_hand = Counter(engine for engine, _ in self._in_hand.values())
+            by_name = {name: in_hand[slot.engine] for name, slot in slots.items() if slot.engine}
+            workers.tell(self.worker, slots, by_name)
+            self._told, self._told_at = states, time.monotonic()
 
     def _hand_out(self) -> None:
         with self._changed:

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Self
 
@@ -7,6 +8,9 @@ from django.utils import timezone
 from accounts.sealed import SealedJSONField, SealedTextField
 from inference.canonical import digest, seed_from
 from inference.leases import Leased, LeasedQuerySet, LeaseState
+
+# A worker tells of itself every few seconds; one that has been silent for so long is gone, or cut off.
+HEARD_WITHIN = timedelta(seconds=10)
 
 
 def public_code() -> str:
@@ -38,6 +42,38 @@ class ChatModel(models.Model):
     def engine_name(self) -> str:
         """Models that differ in their adapter only are served by one engine, which goes by this name."""
         return f"{self.engine}:{self.key if self.engine == self.Engine.SCRIPTED else self.base}"
+
+
+class WorkerQuerySet(models.QuerySet):
+    def alive(self) -> Self:
+        return self.filter(heard_at__gt=timezone.now() - HEARD_WITHIN)
+
+
+class Worker(models.Model):
+    """A process that answers, as it last described itself: one row for each engine it runs."""
+
+    class Status(models.TextChoices):
+        LOADING = "loading"
+        READY = "ready"
+        FAILED = "failed"
+
+    name = models.CharField(max_length=80)
+    engine = models.CharField(max_length=400)
+    status = models.CharField(max_length=10, choices=Status)
+    reason = models.TextField(blank=True)
+    # How fast it is (`capacity.Pace`), once that was measured.
+    pace = models.JSONField(null=True)
+    in_hand = models.PositiveIntegerField(default=0)
+    since = models.DateTimeField(default=timezone.now)
+    heard_at = models.DateTimeField()
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "engine"], name="one_row_an_engine_of_a_worker")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.engine} {self.status}"
 
 
 class SetupManager(models.Manager["Setup"]):

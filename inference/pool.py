@@ -68,6 +68,11 @@ class Pool:
         with self._lock:
             return self._slots.get(model.engine_name, Slot())
 
+    def slots(self) -> dict[str, Slot]:
+        """All engines of this process, by their names."""
+        with self._lock:
+            return dict(self._slots)
+
     def register(self, model: ChatModel, engine: Engine) -> None:
         """Let this engine answer for the model."""
         with self._lock:

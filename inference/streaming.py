@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from inference import capacity
+from inference import workers
 from inference.leases import LeaseState
 from inference.live import START, EventId, LiveEvent, live
 from inference.models import Turn
@@ -115,7 +115,7 @@ def look_at(turn_code: str) -> Look:
         )
         ahead = people.filter(state=LeaseState.QUEUED, pk__lt=turn.pk).count()
         running = people.filter(state=LeaseState.RUNNING).count()
-        return Look(turn.state, turn.attempts, "", ahead, capacity.wait_seconds(model.engine_name, ahead, running))
+        return Look(turn.state, turn.attempts, "", ahead, workers.wait_seconds(model.engine_name, ahead, running))
     finally:
         connection.close()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from inference import capacity, dispatch
+from inference import dispatch, workers
 from inference.leases import LeaseState
 from inference.models import ChatModel, Turn
 from inference.pool import ModelUnavailable, pool
@@ -21,7 +21,7 @@ SHORTEST_WAIT = 30  # seconds
 
 def models_ready(version: StudyVersion) -> bool:
     """Whether every model that people of this version chat with can answer."""
-    return all(pool.state(model).status == "ready" for model in _models(version))
+    return all(workers.state(model).status == "ready" for model in _models(version))
 
 
 def warm_models() -> None:
@@ -51,7 +51,7 @@ def waiting_time(version: StudyVersion) -> int | None:
     Whoever has begun and is still there holds a place, whichever chat study it is: they share the machine.
     """
     models = _models(version)
-    places = capacity.chat_places({model.engine_name for model in models}) if models else None
+    places = workers.chat_places({model.engine_name for model in models}) if models else None
     if places is None:
         return None
     begun = sorted(_people_chatting().values_list("started_at", flat=True))

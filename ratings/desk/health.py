@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, Q
 
+from inference import workers
 from inference.leases import LeaseState
 from inference.models import ChatModel, Turn, TurnQuerySet
-from inference.pool import pool
 from ratings.models import Exposure, StoredReply, StudyVersion
 
 WORDS = {
@@ -56,7 +56,7 @@ def of(version: StudyVersion) -> Health:
 
 
 def _model(model: ChatModel) -> ModelHealth:
-    slot = pool.state(model)
+    slot = workers.state(model)
     return ModelHealth(model.key, slot.status, slot.reason)
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from inference import answering, capacity
+from inference import answering, capacity, workers
 from inference.engines.base import Failure
 from inference.engines.scripted import ScriptedEngine
 from inference.leases import LeaseState
@@ -471,7 +471,7 @@ def test_an_unready_model_keeps_people_before_the_start(study):
 
 def test_more_people_than_the_machine_can_answer_wait_before_consent(study, engine):
     capacity.remember("scripted:larkspur-7b", capacity.Pace(alone=0.09, per_row=0.09, prompt=0.0, rows=8))
-    assert capacity.chat_places({"scripted:larkspur-7b"}) == 2
+    assert workers.chat_places({"scripted:larkspur-7b"}) == 2
     for _ in range(2):
         Person(study).go_to("chat")
 

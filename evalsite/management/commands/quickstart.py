@@ -10,7 +10,7 @@ from django.db import connections
 from evalsite import datafolder, server, startup
 from evalsite.backups import BackupError
 from evalsite.schedule import LocalSchedule
-from inference import dispatch, registry
+from inference import dispatch, registry, workers
 from inference.conversion import ConversionError
 from inference.models import Conversation
 from inference.pool import pool
@@ -43,6 +43,7 @@ class Command(BaseCommand):
         datafolder.prepare(settings.DATA_DIR, LATER_SPACE if settings.MODELS_DIR.exists() else FIRST_START_SPACE)
         with server.listen(settings.LISTEN, settings.PORT) as listener, datafolder.alone(settings.DATA_DIR):
             startup.bring_database_up_to_date(self.say)
+            workers.forget_all()
             startup.collect_static()
             password = startup.first_account()
             startup.load_examples(self.say)
