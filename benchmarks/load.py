@@ -82,7 +82,11 @@ class Program:
             free.bind((HOST, 0))
             self.port = free.getsockname()[1]
         where, quiet = (self.folder, subprocess.DEVNULL) if self.name == "otree" else (ROOT, None)
-        with subprocess.Popen(self._command(server), cwd=where, env=self.environment, stdout=quiet) as running:
+        environment = self.environment
+        if server == "production":
+            # Pages in processes of their own ask for a Redis; rating stored replies never talks to it.
+            environment = environment | {"EVALSITE_REDIS_URL": "redis://127.0.0.1:1/0"}
+        with subprocess.Popen(self._command(server), cwd=where, env=environment, stdout=quiet) as running:
             self.process = psutil.Process(running.pid)
             try:
                 self._wait()

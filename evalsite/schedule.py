@@ -1,4 +1,4 @@
-"""What happens from time to time, and how often: for the thread of the one-process installation."""
+"""What happens from time to time, and how often: for Celery beat, or the thread of the one-process installation."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connections
+from django.db import connection, connections
 
 from evalsite import backups
 from ratings import chatting, enrolment
@@ -34,12 +34,18 @@ class Entry:
     # At once at the start.
     due: float = field(init=False, default=0.0)
 
+    @property
+    def name(self) -> str:
+        return self.work.__name__
+
 
 def entries() -> list[Entry]:
+    """Copies are of SQLite's file; a PostgreSQL server has its own means, which `docs/production.md` names."""
+    copies = [Entry(backups.copy_of_the_day, every=timedelta(days=1))] if connection.vendor == "sqlite" else []
     return [
         Entry(give_back_stale_places, every=timedelta(minutes=1)),
         Entry(chatting.warm_models, every=timedelta(seconds=10)),
-        Entry(backups.copy_of_the_day, every=timedelta(days=1)),
+        *copies,
         Entry(clear_expired_logins, every=timedelta(days=1)),
     ]
 
@@ -73,6 +79,6 @@ def do(entry: Entry) -> None:
     try:
         entry.work()
     except Exception:  # noqa: BLE001 - one entry's fault must not end the others
-        log.exception("%s failed; it is tried again in %s.", entry.work.__name__, entry.every)
+        log.exception("%s failed; it is tried again in %s.", entry.name, entry.every)
     finally:
         entry.due = time.monotonic() + entry.every.total_seconds()

@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 from a2wsgi import WSGIMiddleware
 
+from evalsite import mixtures
 from evalsite.datafolder import Unusable
 
 STREAMS = re.compile(r"/s/[^/]+/turns/[^/]+/events")
@@ -82,6 +83,7 @@ class Server(uvicorn.Server):
 
 
 def application() -> ByPath:
+    mixtures.one_process = True
     # Late: both set Django up, which the command that calls this has long done with its own settings.
     from evalsite.asgi import application as streams
     from evalsite.wsgi import application as pages

@@ -6,6 +6,7 @@ PORT                 where the quickstart listens (default: the port of an http:
 EVALSITE_LISTEN      the network address it listens on, when a proxy on another machine stands before it
 EVALSITE_DATABASE_URL  postgresql://USER:PASSWORD@HOST/NAME (default: SQLite under EVALSITE_DATA)
 EVALSITE_REDIS_URL   redis://HOST:6379/0: pages, streams and models run in processes of their own
+EVALSITE_ANSWERS     which models a worker answers with: their keys with commas between them, or all
 EVALSITE_PRODUCTION  "1": keys come from the environment only and debugging stays off
 EVALSITE_SECRET_KEY, EVALSITE_FIELD_KEYS, EVALSITE_LOOKUP_KEY   the keys (else made once, under EVALSITE_DATA/keys)
 """
@@ -136,9 +137,22 @@ DATABASE_URL = os.environ.get("EVALSITE_DATABASE_URL", "")
 DATABASES = {"default": databases.postgresql(DATABASE_URL) if DATABASE_URL else databases.sqlite(DATA_DIR)}
 # Wake-ups for workers and live text, where pages and models run in several processes; without it there is one.
 REDIS_URL = os.environ.get("EVALSITE_REDIS_URL", "")
+# What a worker answers with: keys of models, or "all".
+ANSWERS = os.environ.get("EVALSITE_ANSWERS", "")
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A page that wants to wake a worker waits no longer for Redis than this.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "periodic"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [

@@ -11,7 +11,7 @@ from inference import dispatch
 from inference.canonical import digest
 from inference.leases import LeaseState
 from inference.live import live
-from inference.models import Conversation, Setup, Turn, TurnQuerySet
+from inference.models import ChatModel, Conversation, Setup, Turn, TurnQuerySet
 
 # What holds for a conversation that says nothing else. A conversation keeps the policy it was opened with.
 POLICY: dict[str, Any] = {
@@ -83,7 +83,7 @@ def say(conversation: Conversation, text: str, index: int) -> Turn:
     _done(conversation, index, Turn.Role.USER, text).save()
     reply = _queued(conversation, index + 1)
     reply.save()
-    dispatch.wake()
+    dispatch.wake(conversation.answered_by.chat_model)
     return reply
 
 
@@ -112,7 +112,7 @@ def stored(setup: Setup, prompt: str, seed: int, mask: Iterable[str] = ()) -> Co
     if is_new:
         _done(conversation, 0, Turn.Role.USER, prompt).save()
         _queued(conversation, 1, background=True).save()
-        dispatch.wake()
+        dispatch.wake(setup.chat_model)
     return conversation
 
 
@@ -162,7 +162,9 @@ def _queued(conversation: Conversation, index: int, background: bool = False) ->
 
 
 def _requeue(turns: TurnQuerySet, **fields: Any) -> int:
-    requeued = turns.filter(state=LeaseState.FAILED).update(
+    failed = turns.filter(state=LeaseState.FAILED)
+    models = list(ChatModel.objects.filter(setups__conversations__turns__in=failed).distinct())
+    requeued = failed.update(
         state=LeaseState.QUEUED,
         failure="",
         finished_at=None,
@@ -170,6 +172,6 @@ def _requeue(turns: TurnQuerySet, **fields: Any) -> int:
         attempts_allowed=F("attempts") + POLICY["max_attempts"],
         **fields,
     )
-    if requeued:
-        dispatch.wake()
+    for model in models:
+        dispatch.wake(model)
     return requeued

@@ -1,22 +1,27 @@
 """How work reaches whoever does it. A wake-up may get lost or come twice: the rows say what there is to do."""
 
+from collections.abc import Collection
+from functools import partial
+
+from django.conf import settings
 from django.db import transaction
 
 from inference.local import LocalDispatcher
+from inference.models import ChatModel
 
 _local: LocalDispatcher | None = None
 
 
-def wake() -> None:
-    """Call once a row that somebody waits for is written; it is heard when the transaction has been committed."""
-    transaction.on_commit(_wake)
+def wake(model: ChatModel) -> None:
+    """Call once a row is written that waits for this model; it is heard when the transaction has been committed."""
+    transaction.on_commit(partial(_wake, model.engine_name))
 
 
-def start() -> LocalDispatcher:
-    """Answer turns in this process, until `stop`."""
+def start(answers: Collection[str] | None = None) -> LocalDispatcher:
+    """Answer turns in this process, until `stop`: those of the models with these keys, or all."""
     global _local
     if _local is None:
-        _local = LocalDispatcher()
+        _local = LocalDispatcher(answers=answers)
         _local.start()
     return _local
 
@@ -34,7 +39,15 @@ def stop(patience: float = 10.0) -> None:
         _local = None
 
 
-def _wake() -> None:
-    # Without a dispatcher here (a command, a page process) the sweep of the one elsewhere finds the row.
+def wake_here() -> None:
     if _local is not None:
         _local.wake()
+
+
+def _wake(engine: str) -> None:
+    if _local is not None:
+        _local.wake()
+    elif settings.REDIS_URL:
+        from inference import tasks
+
+        tasks.send(engine)

@@ -1,10 +1,11 @@
-"""Answers turns in this process, without a broker: the dispatcher of the one-process installation."""
+"""Answers turns in this process: in the only one of a quickstart, or in a worker that Celery wakes."""
 
 import logging
 import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from secrets import token_hex
 
@@ -30,9 +31,10 @@ class LocalDispatcher:
     killed process left behind is taken up once its lease has run out.
     """
 
-    def __init__(self, engines: Pool = pool):
+    def __init__(self, engines: Pool = pool, answers: Collection[str] | None = None):
         self.worker = f"local-{os.getpid()}-{token_hex(4)}"
         self._engines = engines
+        self._answers = answers  # keys of chat models; None: whatever is asked for
         self._changed = threading.Condition()
         self._woken = self._stopping = False
         self._in_hand: dict[int, tuple[Engine, bool]] = {}
@@ -88,9 +90,11 @@ class LocalDispatcher:
     def _hand_out(self) -> None:
         with self._changed:
             taken = list(self._in_hand)
+        turns = Turn.objects.claimable()
+        if self._answers is not None:
+            turns = turns.filter(conversation__setup__chat_model__key__in=self._answers)
         waiting = (
-            Turn.objects.claimable()
-            .in_order_of_service()
+            turns.in_order_of_service()
             .exclude(pk__in=taken)
             .select_related("conversation__setup__chat_model")
             .only("background", "conversation__setup__chat_model")[:LOOK_AHEAD]

@@ -51,6 +51,8 @@ class Pool:
         self._load = load
         self._slots: dict[str, Slot] = {}
         self._lock = threading.Lock()
+        # One model after the other: half-imported libraries and memory for two at once are both too much.
+        self._loading = threading.Lock()
 
     def engine_for(self, model: ChatModel) -> Engine | None:
         """The engine that answers for this model; None while it is being loaded, which the first call begins."""
@@ -87,8 +89,9 @@ class Pool:
 
     def _fill(self, slot: Slot, model: ChatModel) -> None:
         try:
-            engine = self._load(model)
-            pace = capacity.measure(model.engine_name, engine)
+            with self._loading:
+                engine = self._load(model)
+                pace = capacity.measure(model.engine_name, engine)
             log.info("%s is ready: %s replies at once within %.0f s.", model, pace.replies_in_time(), REPLY_WITHIN)
         except Exception as problem:
             log.exception("%s could not be loaded.", model.key)

@@ -4,10 +4,11 @@ import threading
 import time
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from evalsite import datafolder, server, startup
+from evalsite import datafolder, mixtures, server, startup
 from evalsite.backups import BackupError
 from evalsite.schedule import LocalSchedule
 from inference import dispatch, registry, workers
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             self.run()
-        except (datafolder.Unusable, BackupError) as fault:
+        except (datafolder.Unusable, BackupError, ImproperlyConfigured) as fault:
             raise CommandError(str(fault)) from None
         except OSError as fault:
             raise CommandError(datafolder.explain(fault, settings.DATA_DIR)) from None
@@ -40,6 +41,7 @@ class Command(BaseCommand):
             self.say("\nStopped.")
 
     def run(self) -> None:
+        mixtures.refuse_company()
         datafolder.prepare(settings.DATA_DIR, LATER_SPACE if settings.MODELS_DIR.exists() else FIRST_START_SPACE)
         with server.listen(settings.LISTEN, settings.PORT) as listener, datafolder.alone(settings.DATA_DIR):
             startup.bring_database_up_to_date(self.say)
