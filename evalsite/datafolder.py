@@ -20,6 +20,7 @@ def prepare(folder: Path, space: int) -> None:
     """Make the folder if it is missing, and see that it can be written and has room for so many bytes."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         with tempfile.TemporaryFile(dir=folder):
             pass
         free = shutil.disk_usage(folder).free

@@ -14,6 +14,7 @@ from django.db.models import F
 
 from accounts.models import User
 from evalsite import backups, restoring
+from ratings.desk import examples
 from ratings.models import Study, StudyVersion
 from ratings.studyfile import publishing
 from ratings.studyfile.faults import StudyFileErrors
@@ -75,9 +76,10 @@ def load_examples(say: Say) -> None:
     """Publish the example studies that are not there yet. What was loaded once is the researcher's, and left alone."""
     owner = User.objects.first_researcher()
     loaded = set(Study.objects.values_list("slug", flat=True))
-    for file in sorted(EXAMPLES.glob("*.yaml")):
+    for name in examples.NAMES:
+        file = EXAMPLES / f"{name}.yaml"
         # An example's file is named after its study, so that a second start need not read it.
-        if file.stem not in loaded:
+        if name not in loaded and file.exists():
             try:
                 load_example(file, owner)
             except (StudyFileErrors, publishing.Refused) as fault:

@@ -136,7 +136,7 @@ class Work:
             elif not event.text.strip():
                 self.fail(Failure("empty", "The reply is empty.", None, event.prompt_ids, event.output_ids))
             else:
-                self._show(release.finish())
+                self._show(release.finish(cut_off=event.finish_reason == "length"))
                 self._finish(event)
 
     def _request(self) -> GenRequest:

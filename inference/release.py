@@ -45,6 +45,8 @@ STARTS = regex.compile(rf"(?V1)(?<!{LETTER}){LETTER}|\p{{Han}}")
 GAP = r"[\s_\-\u2010-\u2015*`\u00ad\u200b-\u200d\ufeff]{0,3}"
 SPACE = r"[\s*_`\"'“”‘’\u200b-\u200d\ufeff]{1,4}"
 SENTENCE = regex.compile(r".*?(?:[.!?…]+[\"'”’)\]*_]*\s+|[。！？]+|\n+)", regex.DOTALL)
+# "2." at the beginning of a list's next point ends nothing.
+SENTENCE_END = regex.compile(r"(?<!\d)[.!?…]+[\"'”’)\]*_]*(?=\s|$)|[。！？]+|\n")
 
 
 # A self-description, from its words up. `?&` calls a rule by name; the names themselves are filled in.
@@ -205,8 +207,12 @@ class Release:
             self._held = self._held[sum(map(len, pieces)) :]
         return self._show(pieces)
 
-    def finish(self) -> list[str]:
+    def finish(self, cut_off: bool = False) -> list[str]:
+        """The rest. Of a reply that its token limit cut off, no half sentence is shown unless there is nothing else."""
         self._take("", finished=True)
+        if cut_off and self._policy != "token":
+            ends = [match.end() for match in SENTENCE_END.finditer(self._held)]
+            self._held = self._held[: ends[-1]] if ends else "" if self._shown else self._held
         pieces, self._held = [self._held], ""
         return self._show(pieces)
 

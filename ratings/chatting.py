@@ -15,7 +15,7 @@ from ratings.models import Exposure, Study, StudyVersion, Visit
 from ratings.studyfile.publishing import definition_of
 
 # Somebody who has not been heard of for so long is not chatting.
-SILENT_AFTER = timedelta(minutes=5)
+SILENT_AFTER = timedelta(minutes=3)
 SHORTEST_WAIT = 30  # seconds
 
 
@@ -61,6 +61,13 @@ def waiting_time(version: StudyVersion) -> int | None:
     # So many have to finish before there is a place; those who began first are likely to be first.
     frees = begun[len(begun) - places] + lasts - timezone.now()
     return max(SHORTEST_WAIT, round(frees.total_seconds()))
+
+
+def occupancy(version: StudyVersion) -> tuple[int, int] | None:
+    """How many people chat now and how many can; None where nobody chats or nothing has been measured."""
+    models = _models(version)
+    places = workers.chat_places({model.engine_name for model in models}) if models else None
+    return None if places is None else (_people_chatting().count(), places)
 
 
 def failed_reply(visit: Visit) -> Turn | None:

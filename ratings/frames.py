@@ -408,7 +408,7 @@ EVENT_COLUMNS = ("participant_id", "version", "at", "kind", "stage", "position",
 def events(pool: Pool) -> Iterator[dict[str, Any]]:
     rows = (
         Event.objects.filter(visit__in=pool.analysed())
-        .order_by("visit_id", "pk")
+        .order_by("visit_id", "at", "pk")
         .values_list(
             "visit__participant__participant_id", "visit__version__number", "at", "kind", "stage", "position", "detail"
         )

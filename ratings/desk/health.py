@@ -7,6 +7,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from inference import workers
 from inference.leases import LeaseState
 from inference.models import ChatModel, Turn, TurnQuerySet
+from ratings import chatting
 from ratings.models import Exposure, StoredReply, StudyVersion
 
 WORDS = {
@@ -38,6 +39,8 @@ class Health:
     people_waiting: int
     in_advance: int
     failed: int
+    # People who chat now, and how many can at once.
+    chatting: tuple[int, int] | None
 
 
 def of(version: StudyVersion) -> Health:
@@ -52,6 +55,7 @@ def of(version: StudyVersion) -> Health:
         people_waiting=queue["people"],
         in_advance=queue["in_advance"],
         failed=failed_replies(version).count(),
+        chatting=chatting.occupancy(version),
     )
 
 

@@ -22,6 +22,12 @@ VERBS = {
     Study.State.PAUSED: "Pause the study",
     Study.State.CLOSED: "Close the study",
 }
+NOW = {
+    Study.State.PILOT: "runs as a pilot",
+    Study.State.LIVE: "is live",
+    Study.State.PAUSED: "is paused",
+    Study.State.CLOSED: "is closed",
+}
 
 
 class MoveForm(forms.Form):
@@ -104,7 +110,7 @@ def move(request: DeskRequest, study: Study, state: str) -> HttpResponse:
         except publishing.Refused as refused:
             messages.error(request, str(refused))
         else:
-            messages.success(request, f"{study.slug} is {state} now.")
+            messages.success(request, f"{study.slug} {NOW[Study.State(state)]}.")
         return redirect("desk:study", study.slug)
     context = {"study": study, "state": state, "verb": _verb(study, state), "form": form, "version": version}
     return render(request, "desk/move.html", context | {"checks": readiness.of(version)})
@@ -158,7 +164,9 @@ def _publish(request: DeskRequest, study: Study, draft: StudyVersion, form: Publ
         same_meaning=form.cleaned_data["same_meaning"].strip(),
         pilot=form.cleaned_data.get("opening") == "pilot",
     )
-    messages.success(request, f"Version {version.number} is published; {study.slug} is {version.study.state}.")
+    messages.success(
+        request, f"Version {version.number} is published; {study.slug} {NOW[Study.State(version.study.state)]}."
+    )
 
 
 def _kinship(draft: StudyVersion, before: StudyVersion | None) -> str:

@@ -207,7 +207,8 @@ def show(
         "stage": stage,
         "may_leave": not visit.is_over,
         "return_code": codes.return_code(visit) if visit.consented_at and not visit.is_over else "",
-        "notice": NOTICES.get(request.GET.get("notice", "")),
+        # What a form's answer has to say, it says itself; its address still carries the earlier notice.
+        "notice": NOTICES.get(request.GET.get("notice", "")) if request.method != "POST" else None,
     }
     return render(request, template, context, status=status)
 

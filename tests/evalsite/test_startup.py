@@ -104,6 +104,24 @@ def test_a_broken_example_is_told_and_the_others_are_loaded(said, tmp_path, monk
     assert Study.objects.filter(slug="own-replies").exists()
 
 
+@pytest.mark.django_db
+def test_a_study_file_that_a_researcher_puts_there_is_not_published(said, tmp_path, monkeypatch):
+    for file in startup.EXAMPLES.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "my-study.yaml").write_text((tmp_path / "own-replies.yaml").read_text())
+    (tmp_path / "another.yaml").write_text(
+        (tmp_path / "own-replies.yaml").read_text().replace("slug: own-replies", "slug: another")
+    )
+    monkeypatch.setattr(startup, "EXAMPLES", tmp_path)
+
+    startup.first_account()
+    startup.load_examples(said.append)
+
+    assert said == []
+    assert set(Study.objects.values_list("slug", flat=True)) == {"own-replies", "support-chat", "support-view"}
+    assert Study.objects.get(slug="own-replies").current_version.number == 1
+
+
 @pytest.mark.parametrize("file", sorted(startup.EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
 def test_an_example_is_named_after_its_study(file):
     loaded = read(file.read_bytes(), file.name, startup._beside(file))

@@ -148,3 +148,27 @@ def test_the_screen_stops_everything_after_it():
     assert release.blocked == "unsafe"
     assert release.feed("More. ") == []
     assert release.finish() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "text", "shown"),
+    [
+        ("sentence", "That is hard. Try to sleep. The more", "That is hard. Try to sleep. "),
+        ("whole", "That is hard. Try to sleep. The more", "That is hard. Try to sleep."),
+        ("whole", "It is “hard.” The more", "It is “hard.”"),
+        ("whole", "First:\n1. Sleep\n2. Eat\n3.", "First:\n1. Sleep\n2. Eat\n"),
+        ("whole", "All of it. And that.", "All of it. And that."),
+        ("whole", "No end in sight", "No end in sight"),
+        ("token", "That is hard. The more", "That is hard. The more"),
+    ],
+)
+def test_of_a_reply_that_was_cut_off_no_half_sentence_is_shown(policy, text, shown):
+    release = Release(policy)
+
+    assert "".join([*release.feed(text), *release.finish(cut_off=True)]) == shown
+
+
+def test_a_reply_that_ended_by_itself_is_shown_whole():
+    release = Release("sentence")
+
+    assert "".join([*release.feed("That is hard. Bye"), *release.finish()]) == "That is hard. Bye"

@@ -42,6 +42,8 @@ class Command(BaseCommand):
 
     def run(self) -> None:
         mixtures.refuse_company()
+        # What is in the data folder is for whoever runs this, and for nobody else on this computer.
+        os.umask(0o077)
         datafolder.prepare(settings.DATA_DIR, LATER_SPACE if settings.MODELS_DIR.exists() else FIRST_START_SPACE)
         with server.listen(settings.LISTEN, settings.PORT) as listener, datafolder.alone(settings.DATA_DIR):
             startup.bring_database_up_to_date(self.say)
