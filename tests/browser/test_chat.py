@@ -138,6 +138,15 @@ def test_a_lost_connection_keeps_the_message(chatting):
     expect(replies(chatting.page)).to_have_count(1)
 
 
+def test_a_lost_stream_is_told_and_goes_on_by_itself(chatting):
+    chatting.page.route("**/turns/**", lambda route: route.abort())
+    send(chatting.page, "Please answer slowly.")
+    expect(chatting.page.locator("#log .pending .text")).to_contain_text("The connection is lost")
+
+    chatting.page.unroute("**/turns/**")
+    expect(replies(chatting.page)).to_have_count(1)
+
+
 def test_a_reply_that_cannot_be_made_is_told_kindly_and_leads_on(chatting):
     send(chatting.page, "Please break.")
     chatting.page.get_by_role("button", name="Try again").click()

@@ -61,8 +61,9 @@
     on("final", finished);
     // The server's own event has data; a broken connection has none, and mostly comes back by itself.
     stream.addEventListener("error", (event) => {
-      if (event.data) finished();
-      else if (stream?.readyState === EventSource.CLOSED) { stream = null; setTimeout(load, 3000); }
+      if (event.data) return finished();
+      setTimeout(() => { if (pending.isConnected && stream?.readyState !== EventSource.OPEN) show(text.dataset.lost); }, 2000);
+      if (stream?.readyState === EventSource.CLOSED) { stream = null; setTimeout(load, 3000); }
     });
   };
 
