@@ -44,6 +44,8 @@ from ratings.path.visits import cookie_name
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import StudyFile, text_in
 
+# No stage of its own on the path: the rating page on which the attention check stands.
+CHECK = "check"
 LABELS = {
     stages.ELIGIBILITY: "Who may take part",
     stages.CONSENT: "Consent",
@@ -51,6 +53,7 @@ LABELS = {
     stages.PRACTICE: "Practice",
     stages.CHAT: "Chat",
     stages.RATE: "Rating",
+    CHECK: "Rating, with the attention check",
     stages.EXIT: "Exit questions",
     stages.DEBRIEF: "Debrief",
 }
@@ -83,9 +86,17 @@ class Scene:
         names = {"version": self.version.number, "arm": self.arm.key, "item": self.item.key, "locale": self.locale}
         return urlencode(names)
 
+    @property
+    def position(self) -> int:
+        """Where on their way the participant is."""
+        return self.definition.checks[0].after if self.stage == CHECK else 1
+
 
 def stages_shown(definition: StudyFile) -> list[str]:
-    return [*stages.stages_of(definition), stages.DEBRIEF]
+    shown = [*stages.stages_of(definition), stages.DEBRIEF]
+    if definition.checks:
+        shown.insert(shown.index(stages.EXIT), CHECK)
+    return shown
 
 
 @require_GET
@@ -151,7 +162,7 @@ def rolled_back() -> Iterator[None]:
 
 
 def _make_up(scene: Scene) -> Visit:
-    """A participant who has come as far as the scene, with its item first and its arm replying."""
+    """A participant who has come as far as the scene, in front of its item, with its arm replying."""
     now = timezone.now()
     over = scene.stage == stages.DEBRIEF
     consented = scene.stage not in stages.BEFORE_CONSENT
@@ -162,7 +173,7 @@ def _make_up(scene: Scene) -> Visit:
         code=code,
         participant=Participant.objects.create(study_id=scene.version.study_id, kind=Participant.Kind.PILOT),
         version=scene.version,
-        stage=stages.EXIT if over else scene.stage,
+        stage={CHECK: stages.RATE, stages.DEBRIEF: stages.EXIT}.get(scene.stage, scene.stage),
         outcome=Visit.Outcome.COMPLETED if over else "",
         locale=scene.locale,
         seed=scene.version.seed,
@@ -179,9 +190,11 @@ def _make_up(scene: Scene) -> Visit:
 
 def _lay_out(visit: Visit, scene: Scene, state: str) -> None:
     others = scene.version.items.filter(split=Item.Split.EVALUATE).exclude(pk=scene.item.pk)
-    items = [scene.item, *others[: scene.definition.design.items_each - 1]]
+    items = list(others[: scene.definition.design.items_each - 1])
+    items.insert(scene.position - 1, scene.item)
     for position, item in enumerate(items, 1):
-        assignment = Assignment.objects.create(visit=visit, item=item, position=position, state=state)
+        reached = Assignment.State.COMPLETED if position < scene.position else state
+        assignment = Assignment.objects.create(visit=visit, item=item, position=position, state=reached)
         conversation = _conversation(scene) if item == scene.item else None
         Exposure.objects.create(assignment=assignment, arm=scene.arm, conversation=conversation)
 
@@ -189,7 +202,7 @@ def _lay_out(visit: Visit, scene: Scene, state: str) -> None:
 def _conversation(scene: Scene) -> Conversation | None:
     """The stored reply, or words that stand for it until it is made. A chat before its first message has none."""
     if scene.definition.mode == "chat":
-        return conversations.given(CHAT_TO_COME) if scene.stage == stages.RATE else None
+        return conversations.given(CHAT_TO_COME) if scene.stage in (stages.RATE, CHECK) else None
     reply = StoredReply.objects.filter(item=scene.item, arm=scene.arm).select_related("conversation").first()
     if reply and not reply.conversation.turns.exclude(state=LeaseState.DONE).exists():
         return reply.conversation

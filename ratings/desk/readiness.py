@@ -58,7 +58,7 @@ def _resources(version: StudyVersion) -> Check:
     where = country.name if chosen else "the directories that help everywhere"
     unverified = [service.name for service in country.services if service.verified_on is None]
     if unverified:
-        advice = f"“Get help now” shows {where} first. Try them, and write the day into resources.yaml."
+        advice = f"“Get help now” shows {where} first. Try them, and write the day into ratings/safety/resources.yaml."
         return Check("open", f"Crisis lines not verified: {', '.join(unverified)}", advice)
     return Check("done", f"The crisis lines of {where} are verified")
 

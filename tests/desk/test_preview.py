@@ -31,6 +31,21 @@ def test_item_and_arm_are_the_chosen_ones(desk, study):
         assert f"An answer to {item[-1]}, of the {arm[0]} kind." in page
 
 
+def test_the_attention_check_can_be_looked_at(desk, study):
+    page = read_page(desk.get("/studies/small-study/preview/check/", {"item": "item-3", "arm": "rowan"}))
+
+    assert page.stage == "rate"
+    assert page.checks
+    assert "An answer to 3, of the r kind." in page.text
+    assert not read_page(desk.get("/studies/small-study/preview/rate/")).checks
+
+
+def test_without_a_check_there_is_none_to_look_at(desk, owner):
+    draft_of(owner, "unchecked", checks=[])
+
+    assert desk.get("/studies/unchecked/preview/check/").status_code == 404
+
+
 def test_what_is_unknown_falls_back_to_the_first(desk, study):
     answer = desk.get(
         "/studies/small-study/preview/rate/", {"item": "x", "arm": "\x00", "locale": "xx", "version": "99999"}
