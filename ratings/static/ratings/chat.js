@@ -1,5 +1,5 @@
-// The chat without reloading: sends the form, shows the reply as it comes, speaks it once when it is whole.
-// What it shows is the server's own page; a reply is only ever put in as text.
+// The chat without reloading: the reply as it comes, spoken once when it is whole.
+// What it shows is the server's page; a reply is only ever put in as text.
 (() => {
   "use strict";
   const $ = (selector, root = document) => root.querySelector(selector);
@@ -59,11 +59,11 @@
     on("reset", () => { shown = ""; show(""); });
     on("queue", (words) => show(words));
     on("final", finished);
-    // The server's own event has data; a broken connection has none, and mostly comes back by itself.
+    // The server's event has data; a broken connection has none and mostly (unless closed, 2) comes back.
     stream.addEventListener("error", (event) => {
       if (event.data) return finished();
-      setTimeout(() => { if (pending.isConnected && stream?.readyState !== EventSource.OPEN) show(text.dataset.lost); }, 2000);
-      if (stream?.readyState === EventSource.CLOSED) { stream = null; setTimeout(load, 3000); }
+      setTimeout(() => { if (pending.isConnected && stream?.readyState !== 1) show(text.dataset.lost); }, 2000);
+      if (stream?.readyState === 2) { stream = null; setTimeout(load, 3000); }
     });
   };
 
