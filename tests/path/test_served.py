@@ -13,6 +13,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
+def notes_are_written_at_once():
+    """Not here."""
+
+
+@pytest.fixture
 def notebook(monkeypatch):
     """One that nobody writes from but the test."""
     notebook = served.Notebook()

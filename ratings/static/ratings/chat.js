@@ -1,5 +1,5 @@
-// The chat without reloading: the reply as it comes, spoken once when it is whole.
-// What it shows is the server's page; a reply is only ever put in as text.
+// The chat without reloading: the reply as it comes, spoken once, whole.
+// A reply is only ever put in as text.
 (() => {
   "use strict";
   const $ = (selector, root = document) => root.querySelector(selector);
@@ -59,7 +59,7 @@
     on("reset", () => { shown = ""; show(""); });
     on("queue", (words) => show(words));
     on("final", finished);
-    // The server's event has data; a broken connection has none and mostly (unless closed, 2) comes back.
+    // A broken connection has no data and mostly (unless closed, 2) comes back.
     stream.addEventListener("error", (event) => {
       if (event.data) return finished();
       setTimeout(() => { if (pending.isConnected && stream?.readyState !== 1) show(text.dataset.lost); }, 2000);
