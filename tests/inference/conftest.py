@@ -7,6 +7,7 @@ from inference import conversations
 from inference.conversion import convert
 from inference.engines.threads import prepare
 from inference.models import ChatModel, Setup
+from tests.inference.tiny import build_adapter, build_model
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,18 @@ def models_dir(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def default_model(models_dir) -> Path:
     return convert(models_dir)
+
+
+@pytest.fixture(scope="module")
+def folder(torch, tmp_path_factory) -> Path:
+    """A tiny model."""
+    return build_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="module")
+def adapters(folder, tmp_path_factory) -> dict[str, Path]:
+    """Two adapters on it that differ."""
+    return {name: build_adapter(tmp_path_factory.mktemp(name), folder, seed) for seed, name in enumerate(["a", "b"], 1)}
 
 
 @pytest.fixture

@@ -9,19 +9,8 @@ import pytest
 
 from inference.engines.base import Failure, Final, GenRequest, Sampling, Token
 from inference.engines.huggingface import HuggingFaceEngine, ModelError
-from tests.inference.tiny import build_adapter, build_model
 
 PROMPTS = ["hello", "how are you today, i am sad about the exam and the money", "x", "grüße 🙂", "what about sleep"]
-
-
-@pytest.fixture(scope="module")
-def folder(torch, tmp_path_factory):
-    return build_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-@pytest.fixture(scope="module")
-def adapters(folder, tmp_path_factory):
-    return {name: build_adapter(tmp_path_factory.mktemp(name), folder, seed) for seed, name in enumerate(["a", "b"], 1)}
 
 
 @pytest.fixture

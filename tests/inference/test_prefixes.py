@@ -4,7 +4,6 @@ import pytest
 
 from inference.engines.base import GenRequest, Sampling
 from inference.engines.huggingface import HuggingFaceEngine
-from tests.inference.tiny import build_adapter, build_model
 
 SAID = ["hello how are you", "i am sad about the exam", "and the money", "what about sleep", "thank you"]
 
@@ -78,16 +77,6 @@ def test_what_is_too_large_is_not_kept(prefixes):
 
     assert prefixes.find("talk", None, list(range(200))) is None
     assert prefixes.clear() is False
-
-
-@pytest.fixture(scope="module")
-def folder(torch, tmp_path_factory):
-    return build_model(tmp_path_factory.mktemp("tiny") / "model")
-
-
-@pytest.fixture(scope="module")
-def adapters(folder, tmp_path_factory):
-    return {name: build_adapter(tmp_path_factory.mktemp(name), folder, seed) for seed, name in enumerate(["a", "b"], 1)}
 
 
 @pytest.fixture
