@@ -25,7 +25,7 @@ run: install ## install what is missing, then serve the example studies; Ctrl-C 
 	@exec $(PY) manage.py quickstart
 
 test: lint ## install what is missing, then all checks and tests that need no browser and no model
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto --maxprocesses 4
 
 lint: install-dev ## style, types, directions of import, migrations, settings of a deployed server
 	$(VENV)/bin/ruff check .

@@ -149,7 +149,7 @@ class Work:
             sampling=Sampling(**self.setup.sampling),
             stop=tuple(self.setup.stops),
             seed=self.seed,
-            adapter=self.setup.chat_model.key if self.setup.chat_model.adapter else None,
+            variant=self.setup.chat_model.variant,
             deadline=self._claimed + self.policy["turn_s"],
             # A reply made in advance has no turn after it.
             conversation="" if self.turn.background else self.turn.conversation.code,

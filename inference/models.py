@@ -23,12 +23,22 @@ class ChatModel(models.Model):
 
     class Engine(models.TextChoices):
         HUGGINGFACE = "huggingface"
+        OPENAI = "openai"
         SCRIPTED = "scripted"
 
     key = models.SlugField(max_length=80, unique=True)
     engine = models.CharField(max_length=20, choices=Engine, default=Engine.HUGGINGFACE)
-    base = models.CharField(max_length=300, help_text="Where the weights are: a folder, or a package we can convert.")
+    base = models.CharField(
+        max_length=300, help_text="Where it is: a folder, a package we can convert, or a server's address."
+    )
     adapter = models.CharField(max_length=300, blank=True)
+    # Its adapter brings more than LoRA layers (new tokens, say): it is merged into a base of its own.
+    stands_alone = models.BooleanField(default=False)
+    # What a server calls it.
+    served_as = models.CharField(max_length=300, blank=True)
+    # For a server: key_env (the variable that holds the key), extra_body, rows (replies at once). Never a key itself.
+    # For a folder: template (the name of a prompt format that stands in for the tokenizer's).
+    options = models.JSONField(default=dict, blank=True)
     revision = models.CharField(max_length=100, blank=True)
     names = models.JSONField(default=list, help_text="Names that would give it away; masked in what it says.")
     hashes = models.JSONField(default=dict)
@@ -40,8 +50,20 @@ class ChatModel(models.Model):
 
     @property
     def engine_name(self) -> str:
-        """Models that differ in their adapter only are served by one engine, which goes by this name."""
-        return f"{self.engine}:{self.key if self.engine == self.Engine.SCRIPTED else self.base}"
+        """Models that differ in their adapter only are served by one engine, which goes by this name.
+
+        So are all models of one server.
+        """
+        if self.engine == self.Engine.SCRIPTED:
+            return f"{self.engine}:{self.key}"
+        return f"{self.engine}:{self.base}" + (f"+{self.key}" if self.stands_alone else "")
+
+    @property
+    def variant(self) -> str | None:
+        """Which of its engine's models it is: an adapter's name, a server's name of it, or the bare base (None)."""
+        if self.engine == self.Engine.OPENAI:
+            return self.served_as
+        return self.key if self.adapter and not self.stands_alone else None
 
 
 class WorkerQuerySet(models.QuerySet):
@@ -172,6 +194,8 @@ class Turn(Leased):
     attempts_allowed = models.PositiveIntegerField(default=3)
     # The participant asked again after it had failed, which they may do once.
     asked_again = models.BooleanField(default=False)
+    # When the first bytes of the reply went out to a browser.
+    first_sent_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = TurnQuerySet.as_manager()

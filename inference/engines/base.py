@@ -61,7 +61,7 @@ class GenRequest:
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = ()
     seed: int = 0
-    adapter: str | None = None
+    variant: str | None = None  # which of its models: an adapter here, a name on a server; None: the bare base
     deadline: float | None = None  # on the clock of time.monotonic()
     conversation: str = ""  # turns of one conversation share a prefix, which an engine may keep
 

@@ -143,8 +143,8 @@ class HuggingFaceEngine:
         with self._wake:
             if self._closed:
                 row.fail("unavailable", "The engine is closed.")
-            elif request.adapter and request.adapter not in self._adapters:
-                row.fail("refused", f"This engine has no adapter {request.adapter!r}.")
+            elif request.variant and request.variant not in self._adapters:
+                row.fail("refused", f"This engine has no adapter {request.variant!r}.")
             else:
                 self._waiting.append(row)
                 self._wake.notify()
@@ -332,7 +332,7 @@ class HuggingFaceEngine:
     def _entry(self, row: Row) -> "Entry":
         from inference.engines.batch import Entry
 
-        tokens, conversation, adapter = row.prompt_ids + row.output_ids, row.request.conversation, row.request.adapter
+        tokens, conversation, adapter = row.prompt_ids + row.output_ids, row.request.conversation, row.request.variant
         prefix = self._prefixes.find(conversation, adapter, tokens) if conversation else None
         row.cached = min(len(prefix or ()), len(row.prompt_ids))
         return Entry(tokens, adapter, prefix)
@@ -354,7 +354,7 @@ class HuggingFaceEngine:
         for index, row in enumerate(rows):
             if row.said_all and row.request.conversation:
                 prefix = self._batch.prefix_of(before + index, row.prompt_ids + row.output_ids)
-                self._prefixes.keep(row.request.conversation, row.request.adapter, prefix)
+                self._prefixes.keep(row.request.conversation, row.request.variant, prefix)
         kept = list(range(before)) + [before + index for index, row in enumerate(rows) if row in going]
         self._batch.keep(kept)
         self._rows = self._rows[:before] + going

@@ -21,7 +21,7 @@ def engine(folder):
 
 
 def ask(text="hello", key="k", system="You listen.", **options):
-    rest = {name: options.pop(name) for name in ("stop", "seed", "adapter", "deadline") if name in options}
+    rest = {name: options.pop(name) for name in ("stop", "seed", "variant", "deadline") if name in options}
     messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
     sampling = Sampling(**{"temperature": 0, "max_new_tokens": 24, **options})
     return GenRequest(key=key, messages=messages, sampling=sampling, **rest)
@@ -89,10 +89,10 @@ def test_greedy_replies_equal_generate_alone_and_in_a_batch(engine, folder, pena
 def test_rows_with_different_adapters_share_a_batch(folder, adapters):
     engine = HuggingFaceEngine(folder, adapters=adapters, threads=1)
     names = [None, "a", "b", "a", None]
-    alone = [end(engine.submit(ask(text, adapter=name))) for text, name in zip(PROMPTS, names, strict=True)]
-    streams = [engine.submit(ask(text, adapter=name)) for text, name in zip(PROMPTS, names, strict=True)]
+    alone = [end(engine.submit(ask(text, variant=name))) for text, name in zip(PROMPTS, names, strict=True)]
+    streams = [engine.submit(ask(text, variant=name)) for text, name in zip(PROMPTS, names, strict=True)]
     together = [end(stream) for stream in streams]
-    hello = {end(engine.submit(ask(adapter=name))).output_ids for name in (None, "a", "b")}
+    hello = {end(engine.submit(ask(variant=name))).output_ids for name in (None, "a", "b")}
     engine.close()
 
     assert len(hello) == 3, "the adapters must differ, or this proves nothing"
@@ -100,7 +100,7 @@ def test_rows_with_different_adapters_share_a_batch(folder, adapters):
 
 
 def test_an_unknown_adapter_is_refused(engine):
-    assert end(engine.submit(ask(adapter="z"))).kind == "refused"
+    assert end(engine.submit(ask(variant="z"))).kind == "refused"
 
 
 def test_a_sampled_reply_depends_on_its_seed_alone(engine):

@@ -338,7 +338,7 @@ def test_an_adapter_is_asked_for_by_its_model(serve, engines):
     conversations.stored(Setup.objects.of(tuned, "You listen.", {}, []), "Hi", seed=1)
 
     assert settled()
-    assert engine.requests[0].adapter == "tuned"
+    assert engine.requests[0].variant == "tuned"
 
 
 def test_failures_are_retried_by_the_sweep(serve, open_conversation):
