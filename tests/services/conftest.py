@@ -229,8 +229,9 @@ def installation(tmp_path_factory, request, postgres_server, redis_server, tiny_
     name = request.module.__name__.rpartition(".")[2]
     made = Installation(tmp_path_factory.mktemp(name), postgres_server.create(name), redis_server.url)
     made.do(
-        "INSERT INTO inference_chatmodel (key, engine, base, adapter, revision, names, hashes, lineage, registered_at)"
-        " VALUES ('tiny', 'huggingface', %s, '', '', '[]', '{}', '{}', now())",
+        "INSERT INTO inference_chatmodel (key, engine, base, adapter, stands_alone, served_as, options, revision, names,"
+        " hashes, lineage, registered_at)"
+        " VALUES ('tiny', 'huggingface', %s, '', false, '', '{}', '', '[]', '{}', '{}', now())",
         str(tiny_folder),
     )
     return made
