@@ -34,6 +34,16 @@ def public_url(environ: Mapping[str, str]) -> str:
     return f"{address.scheme}://{address.netloc}"
 
 
+def seconds(environ: Mapping[str, str], variable: str, default: float) -> float:
+    value = environ.get(variable) or default
+    try:
+        if 0 < (number := float(value)) < float("inf"):
+            return number
+    except ValueError:
+        pass
+    raise ImproperlyConfigured(f"{variable}={value} is no number of seconds above 0.")
+
+
 def _split(url: str) -> SplitResult:
     try:
         address = urlsplit(url)

@@ -7,18 +7,23 @@ EVALSITE_LISTEN      the network address it listens on, when a proxy on another 
 EVALSITE_DATABASE_URL  postgresql://USER:PASSWORD@HOST/NAME (default: SQLite under EVALSITE_DATA)
 EVALSITE_REDIS_URL   redis://HOST:6379/0: pages, streams and models run in processes of their own
 EVALSITE_ANSWERS     which models a worker answers with: their keys with commas between them, or all
+EVALSITE_STALLED_AFTER  seconds without a sign of life after which a model's engine is given up (default: 15)
+EVALSITE_HEARTBEAT   a file that workers and the clock touch while they do their work
+EVALSITE_HOST        what this machine is called in the record of each reply (default: a hash of its name)
 EVALSITE_PRODUCTION  "1": keys come from the environment only and debugging stays off
 EVALSITE_SECRET_KEY, EVALSITE_FIELD_KEYS, EVALSITE_LOOKUP_KEY   the keys (else made once, under EVALSITE_DATA/keys)
 """
 
 import os
+from hashlib import sha256
 from pathlib import Path
+from socket import gethostname
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 
 from evalsite import databases
-from evalsite.addresses import port, public_url
+from evalsite.addresses import port, public_url, seconds
 from evalsite.keys import fernet_key, random_key, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -139,6 +144,12 @@ DATABASES = {"default": databases.postgresql(DATABASE_URL) if DATABASE_URL else 
 REDIS_URL = os.environ.get("EVALSITE_REDIS_URL", "")
 # What a worker answers with: keys of models, or "all".
 ANSWERS = os.environ.get("EVALSITE_ANSWERS", "")
+# An engine that has work and gives no sign of life for so many seconds hangs.
+STALLED_AFTER = seconds(os.environ, "EVALSITE_STALLED_AFTER", default=15)
+# Touched by a worker or the clock while all is well, for a health check of its own machine.
+HEARTBEAT = os.environ.get("EVALSITE_HEARTBEAT", "")
+# Names this machine in the record of each reply: enough to tell two apart, nothing to find one by.
+HOST_LABEL = os.environ.get("EVALSITE_HOST") or f"host-{sha256(gethostname().encode()).hexdigest()[:8]}"
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A page that wants to wake a worker waits no longer for Redis than this.

@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from inference import capacity
-from inference.engines.base import Engine, Failure, Final, GenRequest, Message, Sampling, Token
+from inference.engines.base import Engine, Failure, Final, GenRequest, Message, Sampling, Timings, Token
 from inference.leases import RENEW_EVERY, LeaseState
 from inference.live import live
 from inference.models import Attempt, Turn
@@ -68,6 +70,7 @@ class Work:
         self.emptied = turn.tries.filter(outcome="empty").count()
         self.seed = turn.seed + self.emptied
         self.first_token_at: Any = None
+        self._asked = 0.0
         self._releases: list[tuple[float, int]] = []
         self._shown: list[str] = []
         self.is_closed = False
@@ -122,7 +125,8 @@ class Work:
 
     def _follow(self, engine: Engine) -> None:
         release = Release(self.policy["release"], Mask([*self.setup.chat_model.names, *self.policy["mask"]]))
-        for event in engine.submit(self._request()):
+        request, self._asked = self._request(), self.age
+        for event in engine.submit(request):
             if isinstance(event, Token):
                 if self.first_token_at is None:
                     self.first_token_at = timezone.now()
@@ -182,7 +186,7 @@ class Work:
                 batch_size=final.batch_size,
                 batch_mean=round(final.batch_mean, 2),
                 cached_tokens=final.cached_tokens,
-                seconds={"started": final.timings.started, "first_token": final.timings.first_token, "total": self.age},
+                seconds=self._seconds(final.timings),
                 server=final.details,
             )
         if held:
@@ -194,15 +198,21 @@ class Work:
         self, outcome: str, prompt_ids: tuple[int, ...] = (), output_ids: tuple[int, ...] = (), **more: Any
     ) -> None:
         model = self.setup.chat_model
+        engine = self.engine.describe() if self.engine else None
+        # Of all adapters that the engine serves, the one that spoke here.
+        adapter = engine.pop("adapters", {}).get(model.variant) if engine else None
         provenance = {
             "model": model.key,
-            "hashes": model.hashes,
+            "revision": model.revision,
             "setup": self.setup.digest,
-            "sampling": self.setup.sampling,
+            "sampling": asdict(Sampling()) | self.setup.sampling,
             "stops": self.setup.stops,
-            "engine": self.engine.describe() if self.engine else None,
+            "engine": engine,
+            "adapter": adapter,
+            "host": settings.HOST_LABEL,
             "queued_s": round((self.claimed_at - self.turn.created_at).total_seconds(), 3),
             "releases": self._releases,
+            "prompt_tokens": len(prompt_ids),
             "tokens": len(output_ids),
             **more,
         }
@@ -219,6 +229,13 @@ class Work:
             output_ids=list(output_ids),
             provenance=provenance,
         )
+
+    def _seconds(self, timings: Timings) -> dict[str, float]:
+        """When what happened in the engine, in seconds since the claim."""
+        asked = self._asked
+        moments = {"asked": asked, "started": asked + timings.started, "first_token": asked + timings.first_token}
+        moments |= {"last_token": asked + timings.total, "total": self.age}
+        return {name: round(seconds, 4) for name, seconds in moments.items()}
 
     def _next_try(self, failure: Failure) -> Any:
         if failure.kind == "empty":
@@ -273,6 +290,10 @@ class Keeper:
     def works_of(self, worker: str) -> list[Work]:
         with self._lock:
             return [work for work in self._works if work.worker == worker]
+
+    def works_with(self, engine: Engine) -> list[Work]:
+        with self._lock:
+            return [work for work in self._works if work.engine is engine and not work.is_closed]
 
     def _run(self) -> None:
         while True:

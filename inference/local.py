@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from django.db import DatabaseError, connection
 
-from inference import answering, workers
+from inference import answering, heartbeat, workers
 from inference.engines.base import Engine, Failure
 from inference.leases import SWEEP_EVERY
 from inference.models import Turn
@@ -67,6 +67,7 @@ class LocalDispatcher:
             try:
                 self._tell()
                 self._hand_out()
+                self._beat()
             except Exception:
                 log.exception("The dispatcher could not look for work; it looks again.")
             with self._changed:
@@ -86,6 +87,12 @@ class LocalDispatcher:
             by_name = {name: in_hand[slot.engine] for name, slot in slots.items() if slot.engine}
             workers.tell(self.worker, slots, by_name)
             self._told, self._told_at = states, time.monotonic()
+
+    def _beat(self) -> None:
+        """All is well: this thread gets round, the database answers, and so can every model."""
+        slots = self._engines.slots().values()
+        if slots and all(slot.status == "ready" for slot in slots):
+            heartbeat.beat()
 
     def _hand_out(self) -> None:
         with self._changed:

@@ -80,6 +80,12 @@ class Pool:
         with self._lock:
             self._slots[model.engine_name] = Slot("ready", engine=engine)
 
+    def give_up(self, name: str, engine: Engine, reason: str) -> None:
+        """Ask this engine for nothing more; the model is loaded anew when it is tried again."""
+        with self._lock:
+            if (slot := self._slots.get(name)) and slot.engine is engine:
+                self._slots[name] = Slot("failed", reason, failed_at=time.monotonic())
+
     def close(self) -> None:
         with self._lock:
             slots, self._slots = list(self._slots.values()), {}

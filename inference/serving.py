@@ -6,6 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from inference import dispatch, registry
 from inference.models import ChatModel
 from inference.pool import pool
+from inference.watchdog import ProcessWatchdog
 
 ALL = "all"
 
@@ -30,5 +31,6 @@ def start() -> None:
     answering = models()
     if answering:
         dispatch.start({model.key for model in answering})
+        ProcessWatchdog().start()
     for model in answering:
         pool.engine_for(model)

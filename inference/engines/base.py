@@ -134,6 +134,9 @@ class Engine(Protocol):
     def capacity(self) -> int:
         """How many replies it makes at once; more may be submitted and wait."""
 
+    def stalled_for(self) -> float:
+        """Seconds since the last sign of life of what computes here; 0 while there is nothing to do, or on a server."""
+
     def describe(self) -> dict[str, Any]:
         """Provenance: kind, versions, device, hashes. Stored with every attempt."""
 

@@ -6,6 +6,7 @@ being answered.
 """
 
 import hashlib
+import json
 import logging
 import threading
 import time
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 PROMPT_TOKENS = {"cpu": 512, "cuda": 8192}
 # Memory for what was read of conversations, until their next turns.
 PREFIX_BYTES = {"cpu": 512 * 2**20, "cuda": 4 * 2**30}
+PATIENCE = 10.0  # seconds for the step under way, when the engine is closed
 
 
 class ModelError(ValueError):
@@ -135,6 +137,7 @@ class HuggingFaceEngine:
         self._rows: list[Row] = []
         self._wake = threading.Condition()
         self._closed = False
+        self._step_began: float | None = None  # None: nothing to do
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
@@ -160,6 +163,10 @@ class HuggingFaceEngine:
     def capacity(self) -> int:
         return self._max_batch
 
+    def stalled_for(self) -> float:
+        began = self._step_began
+        return 0.0 if began is None else time.monotonic() - began
+
     def describe(self) -> dict[str, Any]:
         return dict(self._description)
 
@@ -167,7 +174,11 @@ class HuggingFaceEngine:
         with self._wake:
             self._closed = True
             self._wake.notify()
-        self._thread.join(timeout=10)
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            # It hangs, and nobody shall wait for it.
+            for row in self._rows + self._waiting:
+                row.fail("unavailable", "The engine was closed.")
 
     def _row(self, request: GenRequest) -> Row:
         import torch
@@ -191,7 +202,11 @@ class HuggingFaceEngine:
             "engine": "huggingface",
             "model": folder.name,
             "weights": content_hashes(folder),
-            "adapters": {name: content_hashes(path) for name, path in self._adapters.items()},
+            "adapters": {
+                name: {"files": content_hashes(path), "scale": adapter_scale(self._model, name)}
+                for name, path in self._adapters.items()
+            },
+            "tokenizer_sha256": tokenizer_hash(self._tokenizer),
             "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
             "context": self._context,
             "device": torch.cuda.get_device_name() if self._device.startswith("cuda") else self._device,
@@ -214,7 +229,9 @@ class HuggingFaceEngine:
 
     def _wait_for_work(self) -> bool:
         with self._wake:
+            self._step_began = None
             self._wake.wait_for(lambda: self._closed or self._waiting or self._rows)
+            self._step_began = time.monotonic()
             return not self._closed
 
     def _sort_out_waiting(self) -> None:
@@ -409,6 +426,21 @@ def with_adapter(model: Any, name: str, path: Path) -> Any:
         model.load_adapter(str(path), adapter_name=name)
         return model
     return PeftModel.from_pretrained(model, str(path), adapter_name=name)
+
+
+def adapter_scale(model: Any, name: str) -> float | list[float]:
+    """What a LoRA adapter's change is multiplied by; several numbers where its layers differ in it."""
+    layers = (getattr(module, "scaling", None) for module in model.modules())
+    scales = sorted({float(layer[name]) for layer in layers if isinstance(layer, dict) and name in layer})
+    return scales[0] if len(scales) == 1 else scales
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """SHA-256 over everything that makes tokens out of text, whatever files it came in."""
+    if backend := getattr(tokenizer, "backend_tokenizer", None):
+        return hashlib.sha256(backend.to_str().encode()).hexdigest()
+    vocabulary = sorted(tokenizer.get_vocab().items())
+    return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:

@@ -33,6 +33,7 @@ class ScriptedEngine(StoredEngine):
         super().__init__({})
         self.requests: list[GenRequest] = []
         self._capacity = capacity
+        self._hangs_since: float | None = None
         self._lock = threading.Lock()
         self._script = replies if callable(replies) else self._in_order(list(replies))
 
@@ -53,6 +54,9 @@ class ScriptedEngine(StoredEngine):
     def capacity(self) -> int:
         return self._capacity
 
+    def stalled_for(self) -> float:
+        return 0.0 if self._hangs_since is None else time.monotonic() - self._hangs_since
+
     def describe(self) -> dict[str, Any]:
         return {"engine": "scripted"}
 
@@ -63,7 +67,9 @@ class ScriptedEngine(StoredEngine):
             patience = None
             if request.deadline is not None:
                 patience = max(0.0, request.deadline + EventStream.GRACE - time.monotonic())
+            self._hangs_since = time.monotonic()
             closed = self._closed.wait(patience)
+            self._hangs_since = None
             yield Failure("unavailable", "The engine was closed.") if closed else Failure("deadline", "It hangs.")
             return
         cancelled.wait(script.delay)

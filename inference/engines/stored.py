@@ -56,6 +56,9 @@ class StoredEngine:
     def capacity(self) -> int:
         return 1024
 
+    def stalled_for(self) -> float:
+        return 0.0
+
     def describe(self) -> dict[str, Any]:
         return {"engine": "stored", "pace": self._pace}
 

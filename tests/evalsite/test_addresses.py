@@ -1,7 +1,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from evalsite.addresses import port, public_url
+from evalsite.addresses import port, public_url, seconds
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,14 @@ def test_an_address_that_is_none_is_refused(value):
 def test_an_address_has_a_name_of_its_own(value):
     with pytest.raises(ImproperlyConfigured, match="more than a name"):
         public_url({"EVALSITE_URL": value})
+
+
+def test_seconds_are_read_or_the_default_holds():
+    assert seconds({"X": "2.5"}, "X", default=15) == 2.5
+    assert seconds({"X": ""}, "X", default=15) == 15
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "inf", "nan"])
+def test_a_number_of_seconds_that_is_none_is_refused_in_words(value):
+    with pytest.raises(ImproperlyConfigured, match="is no number of seconds"):
+        seconds({"X": value}, "X", default=15)

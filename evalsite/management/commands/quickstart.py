@@ -15,6 +15,7 @@ from inference import dispatch, registry, workers
 from inference.conversion import ConversionError
 from inference.models import Conversation
 from inference.pool import pool
+from inference.watchdog import Watchdog, set_engine_aside
 from ratings.models import StoredReply, Study
 
 FIRST_START_SPACE = int(1.5 * datafolder.GIGABYTE)
@@ -77,6 +78,7 @@ class Command(BaseCommand):
         try:
             model = registry.ensure_default_model(self.say)
             dispatch.start()
+            Watchdog(set_engine_aside).start()
             pool.engine_for(model)
             self.tell_progress()
         except ConversionError as fault:
