@@ -1,10 +1,11 @@
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from inference import answering, capacity, conversations
-from inference.engines.base import Failure
+from inference.engines.base import Failure, Sampling
 from inference.engines.scripted import Script, ScriptedEngine
 from inference.leases import LEASE, LeaseState
 from inference.live import START, live
@@ -50,7 +51,7 @@ def test_an_attempt_says_how_the_reply_was_made(reply):
 
     provenance = reply.tries.get().provenance
     assert provenance["engine"] == {"engine": "scripted"}
-    assert provenance["sampling"] == {"temperature": 0.7, "max_new_tokens": 40}
+    assert provenance["sampling"] == asdict(Sampling(temperature=0.7, max_new_tokens=40))
     assert provenance["setup"] == reply.conversation.setup.digest
     assert [length for _, length in provenance["releases"]] == [18, 10]
     assert {"tokens", "batch_size", "batch_mean", "cached_tokens", "seconds", "queued_s"} <= provenance.keys()
