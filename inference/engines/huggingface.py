@@ -400,6 +400,8 @@ def load(folder: Path, adapters: Mapping[str, Path], device: str, dtype: str) ->
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
+    from inference.engines.packing import can_pack, pack
+
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"There are no safetensors in {folder}.")
     transformers_logging.disable_progress_bar()
@@ -411,7 +413,10 @@ def load(folder: Path, adapters: Mapping[str, Path], device: str, dtype: str) ->
     )
     for name, path in adapters.items():
         model = with_adapter(model, name, Path(path))
-    return model.to(device).eval(), tokenizer
+    model = model.to(device).eval()
+    if can_pack(model):
+        pack(model)
+    return model, tokenizer
 
 
 def with_adapter(model: Any, name: str, path: Path) -> Any:
