@@ -1,7 +1,7 @@
 """Weights laid out for the processor, once: a step of a few rows on a CPU then takes about half as long.
 
-By default each step of a small batch hands the matrices over as they lie in the file. oneDNN computes faster from blocks
-of its own layout, and its sums for a row depend less on how many rows are computed together.
+By default each step of a small batch hands the matrices over as they lie in the file. oneDNN computes faster from
+blocks of its own layout, and its sums for a row depend less on how many rows are computed together.
 """
 
 from typing import Any
