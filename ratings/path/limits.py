@@ -2,6 +2,7 @@
 
 import time
 
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -33,5 +34,11 @@ def too_many(request: HttpRequest, purpose: str) -> HttpResponse:
 
 def _key(request: HttpRequest, purpose: str) -> str:
     today = timezone.now().date().isoformat()
-    address = lookup_hash(f"address/{today}", request.META.get("REMOTE_ADDR", ""))
+    address = lookup_hash(f"address/{today}", _address(request))
     return f"tries/{purpose}/{address}/{int(time.time()) // WINDOW}"
+
+
+def _address(request: HttpRequest) -> str:
+    """Behind TLS there is a proxy, and it is the proxy that knows: the last of its list is who came to it."""
+    told = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.OVER_TLS else ""
+    return told.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", "")
