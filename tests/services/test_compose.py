@@ -183,6 +183,14 @@ def test_only_the_proxy_can_be_reached_from_outside():
     assert [name for name, service in SERVICES.items() if service.get("ports")] == ["proxy"]
 
 
+def test_the_image_gets_all_that_runs_and_no_keys():
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    apps = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+
+    assert apps | {"manage.py", "templates", "studies", "deploy/Caddyfile"} <= let_through
+    assert not [name for name in let_through if "env" in name or "var" in name]
+
+
 # Each command --------------------------------------------------------------------------------------------------------
 
 
@@ -381,19 +389,37 @@ def test_a_file_of_replies_may_be_large_but_not_endless(proxy):
         assert proxy.client.post("/studies/", content=b"x" * 61_000_000, timeout=30).status_code >= 400
 
 
+@contextmanager
+def another(proxy: Proxy, written: dict[str, str], folder: Path, pages: str) -> Iterator[tuple[Service, httpx.Client]]:
+    """A proxy with the same certificates before other pages."""
+    ports = {name: str(free_port()) for name in ("PROXY_HTTP_PORT", "PROXY_HTTPS_PORT")}
+    service = Service("proxy", written, folder)
+    service.environment = proxy.service.environment | ports | {"PROXY_ALIVE": f"127.0.0.1:{free_port()}"}
+    service.environment["PAGES"] = pages
+    trusted = ssl.create_default_context(cafile=str(proxy.authority))
+    with service.healthy():
+        wait_until(lambda: secured(service))
+        with httpx.Client(base_url=f"https://localhost:{ports['PROXY_HTTPS_PORT']}", verify=trusted) as client:
+            yield service, client
+
+
+def test_our_pages_are_reached_through_it(proxy, service, written, tmp_path):
+    port = str(free_port())
+    with (
+        service("web", GRANIAN_HOST="127.0.0.1", GRANIAN_PORT=port).healthy(),
+        another(proxy, written, tmp_path, f"127.0.0.1:{port}") as (_, client),
+    ):
+        answer = client.get("/accounts/login/")
+
+    assert answer.status_code == 200
+    assert answer.headers["Strict-Transport-Security"]
+    assert answer.cookies["__Host-csrf"]
+
+
 def test_nobodys_address_is_logged_not_even_with_a_fault(proxy, written, tmp_path):
-    environment = {**proxy.service.environment, "PAGES": f"127.0.0.1:{free_port()}"}
-    replaced = {name: str(free_port()) for name in ("PROXY_HTTP_PORT", "PROXY_HTTPS_PORT")}
-    alone = Service("proxy", written, tmp_path)
-    alone.environment = {**environment, **replaced, "PROXY_ALIVE": f"127.0.0.1:{free_port()}"}
-    with alone.healthy():
-        port = int(replaced["PROXY_HTTPS_PORT"])
-        wait_until(lambda: secured(alone))
-        client = httpx.Client(verify=ssl.create_default_context(cafile=str(proxy.authority)))
-        with client:
-            answer = client.get(f"https://localhost:{port}/s/SECRET/", headers={"User-Agent": "BROWSER"})
-            assert answer.status_code == 502
-        log = wait_until(lambda: (text := alone.log.read_text()) and "http.log.error" in text and text)
+    with another(proxy, written, tmp_path, f"127.0.0.1:{free_port()}") as (service, client):
+        assert client.get("/s/SECRET/", headers={"User-Agent": "BROWSER"}).status_code == 502
+        log = wait_until(lambda: (text := service.log.read_text()) and "http.log.error" in text and text)
 
     fault = next(line for line in log.splitlines() if "http.log.error" in line)
     assert "connection refused" in fault
