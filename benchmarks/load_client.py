@@ -25,6 +25,8 @@ class Refused(Exception):
 class Person:
     """A connection, and the visits that somebody makes over it, one after the other."""
 
+    headers: tuple[str, ...] = ()
+
     def __init__(self, host: str, port: int, visits: list[dict], number: int):
         self.host, self.port, self.visits, self.number = host, port, visits, number
         self.cycles: list[tuple[float, float]] = []
@@ -88,7 +90,7 @@ class Person:
         return count % 10 + 1, count * 7 % 10 + 1
 
     async def _request(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}", *self.headers]
         if self.cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in self.cookies.items()))
         if body:
