@@ -11,6 +11,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection, connections
 
 from evalsite import backups
+from inference import operations
 from ratings import chatting, enrolment
 from ratings.models import Study
 
@@ -45,6 +46,7 @@ def entries() -> list[Entry]:
     return [
         Entry(give_back_stale_places, every=timedelta(minutes=1)),
         Entry(chatting.warm_models, every=timedelta(seconds=10)),
+        Entry(operations.look_after_workers, every=timedelta(seconds=12)),
         *copies,
         Entry(clear_expired_logins, every=timedelta(days=1)),
     ]

@@ -10,6 +10,7 @@ EVALSITE_ANSWERS     which models a worker answers with: their keys with commas 
 EVALSITE_STALLED_AFTER  seconds without a sign of life after which a model's engine is given up (default: 15)
 EVALSITE_HEARTBEAT   a file that workers and the clock touch while they do their work
 EVALSITE_HOST        what this machine is called in the record of each reply (default: a hash of its name)
+EVALSITE_LOG         "json": one JSON object a line instead of text; EVALSITE_LOG_LEVEL: INFO tells of each reply
 EVALSITE_PRODUCTION  "1": keys come from the environment only and debugging stays off
 EVALSITE_SECRET_KEY, EVALSITE_FIELD_KEYS, EVALSITE_LOOKUP_KEY   the keys (else made once, under EVALSITE_DATA/keys)
 """
@@ -216,16 +217,33 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 
+LOG_LEVEL = os.environ.get("EVALSITE_LOG_LEVEL", "WARNING")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "text": {"()": "evalsite.logs.Discreet", "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "evalsite.logs.JsonLines"},
+    },
     "filters": {"not_ready": {"()": "evalsite.logs.NotReadyIsNoError"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if os.environ.get("EVALSITE_LOG") == "json" else "text",
+        }
+    },
     "loggers": {
+        # The level is for our own lines: libraries would tell what they send and what they were given.
+        **{
+            app: {"level": LOG_LEVEL} for app in ("accounts", "evalsite", "inference", "ratings", "reports", "training")
+        },
         "django.request": {"filters": ["not_ready"]},
         # Whoever tries the door under another name is turned away; that is nothing to act on.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # The servers' own lines in our form, and none for each address that is asked for.
+        "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+        "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+        "granian.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
     },
-    "root": {"handlers": ["console"], "level": os.environ.get("EVALSITE_LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": "WARNING"},
 }

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from ratings.desk import codes, editing, live, preview, recruiting, studies
+from ratings.desk import codes, editing, live, operations, preview, recruiting, studies
 
 app_name = "desk"
 
@@ -8,6 +8,7 @@ app_name = "desk"
 urlpatterns = [
     path("", studies.index, name="studies"),
     path("-/new/", editing.new, name="upload"),
+    path("-/models/", operations.models, name="operations"),
     path("-/check/", editing.check, name="check"),
     path("-/schema.json", editing.schema, name="schema"),
     path("<slug:slug>/", studies.overview, name="study"),
