@@ -172,3 +172,18 @@ def test_a_reply_that_ended_by_itself_is_shown_whole():
     release = Release("sentence")
 
     assert "".join([*release.feed("That is hard. Bye"), *release.finish()]) == "That is hard. Bye"
+
+
+def test_a_glance_at_the_first_letters_changes_nothing_that_is_masked(monkeypatch):
+    texts = [
+        "I am SmolLM2-135M, made by Open AI.",
+        "Call me G P T. A gentle word, the GPT-4",
+        "this is Claude, an AI",
+        "IBM",
+    ]
+    mask = Mask(["SmolLM2-135M"])
+    glanced = [mask(text) for text in texts]
+    monkeypatch.setattr("inference.release.can_begin", lambda pattern, letters: True)
+
+    assert glanced == [mask(text) for text in texts]
+    assert glanced != texts
