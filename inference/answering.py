@@ -100,7 +100,20 @@ class Work:
             and self.attempt < self.turn.attempts_allowed
             and not (failure.kind == "empty" and self.emptied)
         )
-        log.warning("Turn %s, attempt %s: %s: %s", self.turn.pk, self.attempt, failure.kind, failure.message)
+        log.warning(
+            "Turn %s, attempt %s: %s: %s",
+            self.turn.pk,
+            self.attempt,
+            failure.kind,
+            failure.message,
+            extra={
+                "turn": self.turn.pk,
+                "attempt": self.attempt,
+                "worker": self.worker,
+                "model": self.setup.chat_model.key,
+                "failure": failure.kind,
+            },
+        )
         self.is_closed = True
         with transaction.atomic():
             if again:
@@ -190,6 +203,7 @@ class Work:
                 server=final.details,
             )
         if held:
+            self._tell(len(final.output_ids))
             capacity.note(self.setup.chat_model.engine_name, len(final.output_ids), self.age, final.batch_mean)
             if not self.turn.background:
                 live.append(self.turn.code, self.attempt, "final", released)
@@ -228,6 +242,14 @@ class Work:
             prompt_ids=list(prompt_ids),
             output_ids=list(output_ids),
             provenance=provenance,
+        )
+
+    def _tell(self, tokens: int) -> None:
+        first = (self.first_token_at - self.claimed_at).total_seconds() if self.first_token_at else None
+        fields = {"turn": self.turn.pk, "attempt": self.attempt, "worker": self.worker, "tokens": tokens}
+        fields |= {"model": self.setup.chat_model.key, "first_token_s": first, "total_s": round(self.age, 3)}
+        log.info(
+            "Turn %s, attempt %s: %s tokens in %.2f s.", self.turn.pk, self.attempt, tokens, self.age, extra=fields
         )
 
     def _seconds(self, timings: Timings) -> dict[str, float]:
