@@ -289,7 +289,8 @@ def _queue(models: dict[str, list[ChatModel]]) -> list[QueueLine]:
             "tried_until",
         )
     )
-    people, advance = defaultdict(list), defaultdict(list)
+    people: defaultdict[str, list[timedelta]] = defaultdict(list)
+    advance: defaultdict[str, list[timedelta]] = defaultdict(list)
     running: Counter[str] = Counter()
     for model, state, background, created_at, not_before, lease_until, tried_until in rows:
         engine = engine_of[model]
@@ -367,7 +368,7 @@ def _hung(worker: WorkerLine, models: list[ChatModel]) -> Alarm | None:
     running = Turn.objects.filter(
         state=LeaseState.RUNNING, worker=worker.name, conversation__setup__chat_model__in=models
     )
-    began = [
+    began: list[Any] = [
         *ended.exclude(outcome__in=[DONE, *RETRIED])
         .filter(claimed_at__gt=last_reply)
         .values_list("claimed_at", flat=True),
