@@ -18,6 +18,8 @@ from inference.engines.base import Engine, Final, GenRequest, Sampling
 REPLY_WITHIN = 15.0  # seconds
 # Until replies have been seen, they are taken to be as long as they may usually get.
 USUAL_TOKENS = 160
+# A worker answers nobody while it measures itself, so it takes few; replies correct the result soon enough.
+MEASURED = 8
 TOLD = ("alone", "per_row", "prompt", "rows", "slower", "long")
 
 
@@ -72,10 +74,10 @@ _lock = threading.Lock()
 
 def measure(key: str, engine: Engine) -> Pace:
     """Time a few short replies, alone and together, and remember the result for this model."""
-    _time(engine, rows=1, tokens=4)  # the first run pays for what is made on demand
+    _time(engine, rows=1, tokens=2)  # the first run pays for what is made on demand
     rows = max(2, min(4, engine.capacity()))
-    alone, prompt = _time(engine, rows=1, tokens=24)
-    together, _ = _time(engine, rows=rows, tokens=24)
+    alone, prompt = _time(engine, rows=1, tokens=MEASURED)
+    together, _ = _time(engine, rows=rows, tokens=MEASURED)
     pace = Pace(alone, max(0.0, (together - alone) / (rows - 1)), prompt, engine.capacity())
     remember(key, pace)
     return pace
