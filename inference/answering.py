@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # After a hung engine was told to stop, the turn is taken from it this much later.
 GRACE = 3.0
+# Workers that were lost with a turn say nothing against it, up to so many: it may be what kills them.
+LOST_FOR_NOTHING = 3
 
 
 def answer(turn_pk: int, worker: str, engine: Engine) -> None:
@@ -52,6 +54,9 @@ def claim(turn_pk: int, worker: str, engine: Engine | None) -> "Work | None":
         if turn.attempts and not turn.tries.filter(number=turn.attempts).exists():
             # Its worker was killed or has stalled: this is all that is known of that try.
             _record(turn, turn.attempts, turn.worker, turn.claimed_at, outcome="lost")
+            if turn.tries.filter(outcome="lost").count() <= LOST_FOR_NOTHING:
+                turn.attempts_allowed += 1
+                turn.save(update_fields=["attempts_allowed"])
     work = Work(turn, attempt, worker, engine)
     if attempt > turn.attempts_allowed:
         work.fail(Failure("engine", "Every worker that tried this turn was lost."))
@@ -138,7 +143,7 @@ class Work:
 
     def _follow(self, engine: Engine) -> None:
         release = Release(self.policy["release"], Mask([*self.setup.chat_model.names, *self.policy["mask"]]))
-        request, self._asked = self._request(), self.age
+        request, self._asked = self.request(), self.age
         for event in engine.submit(request):
             if isinstance(event, Token):
                 if self.first_token_at is None:
@@ -156,7 +161,7 @@ class Work:
                 self._show(release.finish(cut_off=event.finish_reason == "length"))
                 self._finish(event)
 
-    def _request(self) -> GenRequest:
+    def request(self) -> GenRequest:
         earlier = self.turn.conversation.turns.filter(index__lt=self.turn.index).order_by("index")
         messages: list[Message] = [{"role": "system", "content": self.setup.system}]
         messages += [_message(turn) for turn in earlier]
@@ -203,8 +208,8 @@ class Work:
                 server=final.details,
             )
         if held:
-            self._tell(len(final.output_ids))
-            capacity.note(self.setup.chat_model.engine_name, len(final.output_ids), self.age, final.batch_mean)
+            self._tell(final.tokens)
+            capacity.note(self.setup.chat_model.engine_name, final.tokens, self.age, final.batch_mean)
             if not self.turn.background:
                 live.append(self.turn.code, self.attempt, "final", released)
 

@@ -5,20 +5,24 @@ A stream holds no database connection: every look at the row opens one and close
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 
 from asgiref.sync import sync_to_async
-from django.db import connection
-from django.utils import translation
+from django.db import DatabaseError, connection
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from inference import workers
 from inference.leases import LeaseState
 from inference.live import START, EventId, LiveEvent, live
 from inference.models import Turn
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT = 15.0
 # How often the row is looked at while nobody in this process is writing its reply.
@@ -45,11 +49,14 @@ async def event_stream(turn_code: str, last_event_id: str = "", locale: str = "e
     seen = EventId.read(last_event_id)
     looked = spoke = time.monotonic()
     told: Look | None = None
+    is_noted = False
     yield b"retry: 1000\n\n"
     while True:
         is_writing = live.is_writing(turn_code)
         if events := await live.follow(turn_code, seen, LOOK_EVERY if is_writing or told else 0):
             for event in merged(events):
+                if not is_noted and event.kind in ("token", "final"):
+                    is_noted = note_first_bytes(turn_code)
                 yield written(event.kind, event.text or failed_text(event.kind, locale), event.id)
             if events[-1].ends:
                 return
@@ -58,8 +65,15 @@ async def event_stream(turn_code: str, last_event_id: str = "", locale: str = "e
             continue
         now = time.monotonic()
         if not is_writing or now - looked >= HEARTBEAT:
-            look = await sync_to_async(look_at, thread_sensitive=False)(turn_code)
+            try:
+                look = await sync_to_async(look_at, thread_sensitive=False)(turn_code)
+            except DatabaseError:
+                # It is away for a moment; who listens need not know.
+                await asyncio.sleep(LOOK_EVERY)
+                continue
             if look.state == LeaseState.DONE:
+                if not is_noted:
+                    note_first_bytes(turn_code)
                 yield written("final", look.text, EventId(look.attempts, LAST))
                 return
             if look.state not in (LeaseState.QUEUED, LeaseState.RUNNING):
@@ -72,6 +86,21 @@ async def event_stream(turn_code: str, last_event_id: str = "", locale: str = "e
         if now - spoke >= HEARTBEAT:
             yield b": still here\n\n"
             spoke = now
+
+
+def note_first_bytes(turn_code: str) -> bool:
+    """Have it written down that the reply is on its way out, by a thread that no stream waits for."""
+    asyncio.get_running_loop().run_in_executor(None, first_bytes_sent, turn_code, timezone.now())
+    return True
+
+
+def first_bytes_sent(turn_code: str, at: datetime) -> None:
+    try:
+        Turn.objects.filter(code=turn_code, first_sent_at=None).update(first_sent_at=at)
+    except DatabaseError as fault:
+        log.warning("When a reply went out could not be written down: %s", fault)
+    finally:
+        connection.close()
 
 
 def wait_for_end(turn_code: str, seconds: float) -> None:

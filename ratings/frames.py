@@ -463,6 +463,13 @@ def shown_replies(pool: Pool) -> Iterator[dict[str, Any]]:
         }
 
 
+def arms_of_conversations(pool: Pool) -> dict[int, str]:
+    """Every conversation of the pool, live or made beforehand, with the arm that spoke in it."""
+    exposures = Exposure.objects.filter(assignment__visit__in=pool.consenting(), conversation__kind="live")
+    replies = StoredReply.objects.filter(item__version__in=pool.versions())
+    return dict([*exposures.values_list("conversation", "arm__key"), *replies.values_list("conversation", "arm__key")])
+
+
 def left_out(pool: Pool) -> dict[str, int]:
     """How many people of the study are not among the participants of this pool, and why."""
     others = Visit.objects.filter(version__study=pool.version.study_id)

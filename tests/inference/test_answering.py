@@ -220,7 +220,7 @@ def test_a_stalled_worker_is_told_that_its_turn_is_gone(reply):
     engine = ScriptedEngine([Script("Slow reply.", delay=5)])
     stalled = answering.claim(reply.pk, "stalled", engine)
     Turn.objects.filter(pk=reply.pk).update(attempts=2)
-    events = engine.submit(stalled._request())
+    events = engine.submit(stalled.request())
 
     answering.keeper.renew([stalled])
 

@@ -207,3 +207,36 @@ def test_a_thread_gives_up_waiting_after_its_time(reply):
     streaming.wait_for_end(reply.code, 0.3)
 
     assert 0.25 < time.monotonic() - begun < 1
+
+
+def test_the_moment_the_first_bytes_went_out_is_kept_once(reply):
+    answer(reply, "Tell me more.")
+    read(reply.code)
+    reply.refresh_from_db()
+    first = reply.first_sent_at
+    read(reply.code)
+    reply.refresh_from_db()
+
+    assert reply.finished_at <= first == reply.first_sent_at
+
+
+def test_a_reply_that_comes_from_the_database_is_noted_too(reply):
+    answer(reply, "Tell me more.")
+    live.forget(reply.code)
+    read(reply.code)
+    reply.refresh_from_db()
+
+    assert reply.first_sent_at is not None
+
+
+def test_a_reply_is_streamed_also_where_the_moment_cannot_be_noted(reply, monkeypatch, caplog):
+    from django.db import DatabaseError
+
+    def locked(*args, **kwargs):
+        raise DatabaseError("database is locked")
+
+    answer(reply, "Tell me more.")
+    monkeypatch.setattr("django.db.models.query.QuerySet.update", locked)
+
+    assert text_of(read(reply.code)) == "Tell me more."
+    assert "could not be written down" in caplog.text
