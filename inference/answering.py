@@ -10,18 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from random import uniform
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Min
 from django.utils import timezone
 
 from inference import capacity
 from inference.engines.base import Engine, Failure, Final, GenRequest, Message, Sampling, Timings, Token
 from inference.leases import RENEW_EVERY, LeaseState
 from inference.live import live
-from inference.models import Attempt, Turn
+from inference.models import Attempt, ChatModel, Turn
+from inference.pool import pool
 from inference.release import Mask, Release
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 GRACE = 3.0
 # Workers that were lost with a turn say nothing against it, up to so many: it may be what kills them.
 LOST_FOR_NOTHING = 3
+# A server that is away is asked again after 1, 2, 4 seconds and so on, and at least this often.
+LONGEST_WAIT = 15.0
 
 
 def answer(turn_pk: int, worker: str, engine: Engine) -> None:
@@ -100,12 +104,15 @@ class Work:
 
     def fail(self, failure: Failure) -> None:
         """Give the turn back for another try, or close it as failed when no more are due."""
-        again = (
+        waits = failure.kind == "unavailable" and self._may_wait()
+        again = waits or (
             failure.retryable
+            and failure.kind != "unavailable"
             and self.attempt < self.turn.attempts_allowed
             and not (failure.kind == "empty" and self.emptied)
         )
-        log.warning(
+        log.log(
+            logging.ERROR if failure.kind == "refused" else logging.WARNING,
             "Turn %s, attempt %s: %s: %s",
             self.turn.pk,
             self.attempt,
@@ -122,12 +129,17 @@ class Work:
         self.is_closed = True
         with transaction.atomic():
             if again:
-                held = Turn.objects.give_back(self.turn.pk, self.attempt, not_before=self._next_try(failure))
+                # Waiting for a server that is busy or away is no attempt used up.
+                free = {"attempts_allowed": F("attempts_allowed") + 1} if waits else {}
+                held = Turn.objects.give_back(self.turn.pk, self.attempt, self._next_try(failure), **free)
             else:
                 held = Turn.objects.finish(self.turn.pk, self.attempt, LeaseState.FAILED, failure=failure.kind)
             self._record(failure.kind, prompt_ids=failure.prompt_ids, output_ids=failure.output_ids)
         if held and not again and not self.turn.background:
             live.append(self.turn.code, self.attempt, "error", "")
+        if failure.kind == "refused" and self.engine and self.setup.chat_model.engine == ChatModel.Engine.OPENAI:
+            # Nobody new is sent to a server that will not answer; it is tried again after a while.
+            pool.give_up(self.setup.chat_model.engine_name, self.engine, failure.message)
 
     def stop(self) -> None:
         """Let go of the turn because this process ends; that is nobody's failure, so it costs no attempt."""
@@ -267,7 +279,18 @@ class Work:
     def _next_try(self, failure: Failure) -> Any:
         if failure.kind == "empty":
             return None
-        return timezone.now() + timedelta(seconds=failure.retry_after or 2.0 ** (self.attempt - 1))
+        seconds = failure.retry_after
+        if seconds is None:
+            seconds = 2.0 ** (self.attempt - 1)
+            if failure.kind == "unavailable":
+                # Those who wait for the same server do not all come back at the same moment.
+                seconds = min(LONGEST_WAIT, seconds) * uniform(0.5, 1.0)
+        return timezone.now() + timedelta(seconds=seconds)
+
+    def _may_wait(self) -> bool:
+        """Whether the turn is younger, since its first claim, than one reply may take."""
+        first = self.turn.tries.aggregate(at=Min("claimed_at"))["at"] or self.claimed_at
+        return timezone.now() - first < timedelta(seconds=self.policy["turn_s"])
 
 
 def _message(turn: Turn) -> Message:

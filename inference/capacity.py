@@ -118,7 +118,7 @@ def _time(engine: Engine, rows: int, tokens: int) -> tuple[float, float]:
         if not isinstance(last, Final):
             raise RuntimeError(f"The model was tried and gave no reply: {last}")
         timings = last.timings
-        return (timings.total - timings.first_token) / max(1, len(last.output_ids) - 1), timings.first_token
+        return (timings.total - timings.first_token) / max(1, last.tokens - 1), timings.first_token
 
     with ThreadPoolExecutor(rows) as threads:
         steps, firsts = zip(*threads.map(one, range(rows)), strict=True)

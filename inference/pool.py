@@ -41,9 +41,21 @@ class Slot:
 def load(model: ChatModel) -> Engine:
     if model.engine == ChatModel.Engine.SCRIPTED:
         raise ModelUnavailable(f"{model.key} follows a script, which has to be registered first.")
+    if model.engine == ChatModel.Engine.OPENAI:
+        from inference.engines.openai import OpenAIEngine
+
+        server = OpenAIEngine(model.base, **model.options)
+        try:
+            server.require(model.served_as)
+        except ValueError:
+            server.close()
+            raise
+        return server
     from inference.engines.huggingface import HuggingFaceEngine
 
-    return HuggingFaceEngine(registry.weights_of(model), registry.adapters_on(model))
+    return HuggingFaceEngine(
+        registry.weights_of(model), registry.adapters_on(model), max_batch=model.options.get("rows")
+    )
 
 
 class Pool:

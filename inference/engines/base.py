@@ -105,6 +105,11 @@ class Final:
     cached_tokens: int = 0  # of the prompt, taken from an earlier turn
     details: dict[str, Any] = field(default_factory=dict)  # what a server said about itself
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens the reply has; a server tells their number only, or not even that (0)."""
+        return len(self.output_ids) or (self.details.get("usage") or {}).get("completion_tokens") or 0
+
 
 @dataclass(frozen=True)
 class Failure:
