@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from inference import dispatch
+from inference import dispatch, workers
 from inference.canonical import digest
 from inference.leases import LeaseState
 from inference.live import live
@@ -20,8 +20,14 @@ POLICY: dict[str, Any] = {
     "turn_s": 180,
     "release": "sentence",
     "exchanges": {"min": 3, "max": 8},
+    # A message is not taken when so many wait already, or when its reply would begin so much later.
+    "most_waiting": 200,
+    "longest_wait_s": 120,
     "mask": [],  # names that no reply may tell, beside the model's own
 }
+
+# Whoever was sent away for a moment is not told to come back sooner.
+SHORTEST_RETRY = 20  # seconds
 
 # Nobody waits for a reply that is made in advance, and a busy laptop makes eight of them at once.
 MADE_IN_ADVANCE = {"release": "whole", "first_token_s": 1200, "turn_s": 3600}
@@ -45,6 +51,14 @@ class ConversationFull(CannotSay):
 
 class OutOfStep(CannotSay):
     """The message was written on a page that is older than the conversation."""
+
+
+class Busy(CannotSay):
+    """So many wait already that one more would wait too long; it may be tried again in so many seconds."""
+
+    def __init__(self, seconds: int):
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 def open_live(
@@ -80,6 +94,7 @@ def say(conversation: Conversation, text: str, index: int) -> Turn:
         raise OutOfStep
     if conversation.exchanges_done >= conversation.policy["exchanges"]["max"]:
         raise ConversationFull
+    _refuse_when_busy(conversation)
     _done(conversation, index, Turn.Role.USER, text).save()
     reply = _queued(conversation, index + 1)
     reply.save()
@@ -87,8 +102,28 @@ def say(conversation: Conversation, text: str, index: int) -> Turn:
     return reply
 
 
+def _refuse_when_busy(conversation: Conversation) -> None:
+    policy, model = POLICY | conversation.policy, conversation.answered_by.chat_model
+    people = Turn.objects.open().filter(
+        background=False,
+        conversation__setup__chat_model__engine=model.engine,
+        conversation__setup__chat_model__base=model.base,
+    )
+    waiting = people.filter(state=LeaseState.QUEUED).count()
+    seconds = workers.wait_seconds(model.engine_name, waiting, people.count() - waiting) if waiting else 0
+    if waiting >= policy["most_waiting"] or (seconds or 0) > policy["longest_wait_s"]:
+        raise Busy(max(SHORTEST_RETRY, (seconds or 0) - policy["longest_wait_s"]))
+
+
+def may_be_asked_again(reply: Turn) -> bool:
+    """Whether one more try is due, and could help: a conversation that is too long stays so."""
+    return reply.state == LeaseState.FAILED and not reply.asked_again and reply.failure != "context_too_long"
+
+
 def ask_again(reply: Turn) -> bool:
     """A participant's one further try at a reply that failed. False when it was used up, or is not needed."""
+    if not may_be_asked_again(reply):
+        return False
     live.forget(reply.code)
     return bool(_requeue(Turn.objects.filter(pk=reply.pk, asked_again=False), asked_again=True))
 

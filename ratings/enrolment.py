@@ -128,6 +128,8 @@ def cells_seen(version: StudyVersion, kind: str) -> Seen:
     """How many people who completed or are under way hold each cell and each position, over the version's pool."""
     rows = (
         Exposure.objects.filter(assignment__visit__in=Visit.objects.of_pool(version, kind).holding_a_place())
+        # Left out because a chat broke: nobody rates it.
+        .exclude(assignment__state=Assignment.State.WITHDRAWN)
         .values_list("assignment__item__key", "arm__key", "assignment__position")
         .annotate(Count("pk"))
         .order_by()

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from inference import conversations
 from inference.canonical import seed_from
-from inference.conversations import CannotSay, ConversationFull, OutOfStep, ReplyFailed, ReplyUnderWay
+from inference.conversations import Busy, CannotSay, ConversationFull, OutOfStep, ReplyFailed, ReplyUnderWay
 from inference.leases import LeaseState
 from inference.models import Conversation, Turn
 from inference.streaming import wait_for_end
@@ -28,7 +28,7 @@ from ratings.path import stages
 from ratings.path.dialogue import Message, message_of
 from ratings.path.forms import OwnWords, PathForm
 from ratings.path.pages import Page
-from ratings.path.visits import SeeOther, note, see_current_page, serve, show, with_visit
+from ratings.path.visits import SeeOther, end, note, see_current_page, serve, show, with_visit
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import text_in
 
@@ -101,6 +101,23 @@ class Place:
     def failed_reply(self) -> Turn | None:
         failed = (LeaseState.FAILED, LeaseState.BLOCKED)
         return next((turn for turn in self.turns if turn.state in failed), None)
+
+    @property
+    def may_ask_again(self) -> bool:
+        return self.failed_reply is not None and conversations.may_be_asked_again(self.failed_reply)
+
+    @property
+    def has_run_out_of_room(self) -> bool:
+        """The conversation is as long as one can be: it ends as a full one does, and is rated."""
+        failed = self.failed_reply
+        return failed is not None and failed.failure == "context_too_long" and self.exchanges_done > 0
+
+    @property
+    def after_failure(self) -> str:
+        """What follows a reply that cannot be made, by the study's word; empty while nothing has failed."""
+        if self.failed_reply is None:
+            return ""
+        return "rate" if self.has_run_out_of_room else self.definition.chat.after_failure
 
     @property
     def exchanges_done(self) -> int:
@@ -181,7 +198,16 @@ def _finish(request: HttpRequest, place: Place) -> HttpResponse:
             place,
             refused=ngettext("Please write at least %d message.", "Please write at least %d messages.", least) % least,
         )
-    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, exchanges=place.exchanges_done)
+    way = place.after_failure
+    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, exchanges=place.exchanges_done, after_failure=way)
+    if way == "skip":
+        stages.skip_item(place.visit, place.position)
+        if not stages.has_items(place.visit):
+            end(place.visit, Visit.Outcome.TECHNICAL)
+        return SeeOther(stages.address_of(place.visit))
+    if way == "end":
+        end(place.visit, Visit.Outcome.TECHNICAL)
+        return SeeOther(stages.address_of(place.visit))
     stages.advance(place.visit, STAGE)
     return SeeOther(stages.address_of(place.visit, place.position))
 
@@ -222,6 +248,11 @@ def _wait(reply: Turn) -> None:
 
 
 def _why(refusal: CannotSay) -> str:
+    if isinstance(refusal, Busy):
+        return (
+            _("Very many people are chatting right now. Your text is kept: please try again in about %d seconds.")
+            % refusal.seconds
+        )
     return {
         ReplyUnderWay: _("The reply before is still being written. Your text is kept: send it once the reply is here."),
         OutOfStep: _("This chat went on in another window. Your text is kept: read on first, then send it if it fits."),

@@ -138,9 +138,12 @@ def rate(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
 def _place(visit: Visit, position: int) -> Place | None:
     """The exposure at a position that the visit has reached: the current one, or one that was rated before."""
     states = dict(STATES.rows(visit=visit.pk))
-    waiting = [place for place, state in states.items() if state != Assignment.State.COMPLETED]
+    done = [place for place, state in states.items() if state == Assignment.State.COMPLETED]
+    # A chat that broke may have been left out, by the study's word.
+    left_out = [place for place, state in states.items() if state == Assignment.State.WITHDRAWN]
+    waiting = [place for place in states if place not in done and place not in left_out]
     current = waiting[0] if waiting and visit.stage == STAGE else None
-    reached = [place for place in states if place == current or place not in waiting]
+    reached = [place for place in states if place == current or place in done]
     if position not in reached:
         return None
     ahead = waiting[1:] if position == current else [place for place in reached if place > position]

@@ -58,7 +58,8 @@ def current_position(visit: Visit) -> int | None:
 
 def last_rating_of(visit: Visit) -> str:
     """The page of the last item, to look at it again."""
-    position = visit.assignments.order_by("-position").values_list("position", flat=True).first()
+    rated = visit.assignments.filter(state=Assignment.State.COMPLETED).order_by("-position")
+    position = rated.values_list("position", flat=True).first()
     return reverse("path:rate", args=[visit.version.study.slug, position])
 
 
@@ -80,6 +81,18 @@ def _after(visit: Visit, stage: str, left: bool | None) -> str:
     if stage == RATE and (left if left is not None else current_position(visit) is not None):
         return CHAT if CHAT in order else RATE
     return order[order.index(stage) + 1]
+
+
+def skip_item(visit: Visit, position: int) -> None:
+    """Go on without rating what could not be had. Nobody's cell is filled by it."""
+    visit.assignments.unfinished().filter(position=position).update(state=Assignment.State.WITHDRAWN)
+    for stage in WITH_POSITION:
+        advance(visit, stage)
+
+
+def has_items(visit: Visit) -> bool:
+    """Whether anything was rated, or is still to be."""
+    return visit.assignments.exclude(state=Assignment.State.WITHDRAWN).exists()
 
 
 def release_items(visit: Visit) -> None:

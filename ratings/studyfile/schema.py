@@ -413,6 +413,9 @@ class Chat(Part):
     """How the reply appears: word by word, sentence by sentence, or at once. The same in all arms."""
     opening: Text | None = None
     """What the program says first, the same in all arms."""
+    after_failure: Literal["rate", "skip", "end"] = "rate"
+    """When a reply cannot be made: `rate` what there was, `skip` this chat without ratings and go on to the next, or
+    `end` the visit, with full pay. The same in all arms."""
 
 
 class Campus(Part):

@@ -1,7 +1,8 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from inference import conversations
+from inference import capacity, conversations
+from inference.capacity import Pace
 from inference.conversations import ConversationFull, OutOfStep, ReplyFailed, ReplyUnderWay
 from inference.leases import LeaseState
 from inference.models import Conversation, Turn
@@ -170,3 +171,16 @@ def test_deleting_leaves_nothing_of_a_conversation(open_conversation):
 
     assert list(Conversation.objects.all()) == [kept]
     assert Turn.objects.count() == 2
+
+
+def test_a_message_whose_reply_would_begin_too_late_is_not_taken(open_conversation, monkeypatch):
+    monkeypatch.setattr(capacity, "_paces", {"scripted:test-model": Pace(alone=0.5, per_row=0.0, prompt=0.0, rows=1)})
+    for _ in range(2):
+        conversations.say(open_conversation(), "Hi", 0)
+    late = open_conversation()
+
+    with pytest.raises(conversations.Busy) as refusal:
+        conversations.say(late, "Hi", 0)
+
+    assert refusal.value.seconds == 40
+    assert not late.turns.exists()

@@ -6,12 +6,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from inference import answering, capacity, workers
+from inference import answering, capacity, conversations, workers
 from inference.engines.base import Failure
 from inference.engines.scripted import ScriptedEngine
 from inference.leases import LeaseState
 from inference.models import ChatModel, Conversation, Turn
 from inference.pool import pool
+from ratings.allocation import Seen
+from ratings.enrolment import cells_seen
 from ratings.models import Event, Exposure, Study, Visit
 from ratings.path import chat
 from ratings.studyfile import publishing
@@ -256,7 +258,7 @@ def test_after_the_most_exchanges_the_box_is_gone(person):
 
 
 def test_a_failed_reply_can_be_asked_for_once_more(person):
-    write(person, "Hi", Failure("context_too_long", "larkspur: 9999 tokens"))
+    write(person, "Hi", Failure("refused", "larkspur: 9999 tokens"))
     page = person.get(person.page.address)
 
     assert "this reply could not be made" in page.text
@@ -325,7 +327,7 @@ def test_deleting_everything_deletes_the_chat(person):
 
 def test_failures_look_the_same_whatever_they_are(engine, study):
     pages = []
-    for failure in (Failure("context_too_long", "9999"), Failure("refused", "larkspur is gone")):
+    for failure in (Failure("engine", "9999"), Failure("refused", "larkspur is gone")):
         person = Person(study)
         person.go_to("chat")
         write(person, "Hi", failure)
@@ -520,3 +522,84 @@ def test_a_study_of_stored_replies_never_waits_for_chats(engine, study):
         Person(study).go_to("chat")
 
     assert Person(published_study()).get().stage == "entry"
+
+
+def test_a_conversation_without_room_ends_and_is_rated_whatever_the_study_says(db):
+    study = chat_study(chat={"exchanges": {"min": 2, "max": 3}, "after_failure": "end"})
+    pool.register(ChatModel.objects.get(key="larkspur-7b"), ScriptedEngine())
+    person = Person(study)
+    person.go_to("chat")
+    write(person)
+    write(person, "Hi", Failure("context_too_long", "9999"))
+    pool.close()
+
+    assert "as long as it can be" in person.page.text
+    assert "again" not in person.page.actions
+    person.post(action="again")
+    assert Turn.objects.filter(state=LeaseState.FAILED).count() == 1
+    assert person.post().stage == "rate"
+
+
+@pytest.fixture
+def broken_chat(db):
+    """Somebody whose reply failed for good, in a study with this way on."""
+
+    def break_it(after_failure):
+        study = chat_study(chat={"exchanges": {"min": 2, "max": 3}, "after_failure": after_failure})
+        pool.register(ChatModel.objects.get(key="larkspur-7b"), ScriptedEngine())
+        person = Person(study)
+        person.go_to("chat")
+        write(person, "Hi", Failure("refused", "no"))
+        return person
+
+    yield break_it
+    pool.close()
+
+
+def test_a_broken_chat_may_end_the_visit_with_full_pay(broken_chat):
+    page = broken_chat("end").post()
+
+    assert page.outcome == "technical"
+    assert "in full" in page.text
+
+
+def cells_of(assignment):
+    return Seen.of([(assignment.item.key, assignment.exposures.get().arm.key, assignment.position, 1)])
+
+
+def test_a_broken_chat_may_be_left_out(broken_chat):
+    person = broken_chat("skip")
+    page = person.post()
+    assert (page.stage, page.position) == ("chat", 2)
+    write(person)
+    write(person)
+    assert (person.post().stage, person.page.position) == ("rate", 2)
+    person.rate()
+    person.post(action="finish")
+
+    visit = Visit.objects.get()
+    assert visit.outcome == "completed"
+    assert list(visit.assignments.values_list("state", flat=True)) == ["withdrawn", "completed"]
+    assert cells_seen(visit.version, visit.participant.kind) == cells_of(visit.assignments.get(state="completed"))
+
+
+def test_whoever_could_rate_nothing_is_paid_and_not_counted_as_completed(broken_chat):
+    person = broken_chat("skip")
+    person.post()
+    write(person, "Hi", Failure("refused", "no"))
+    person.post()
+
+    assert Visit.objects.get().outcome == "technical"
+
+
+def test_when_too_many_wait_a_message_is_kept_and_not_stored(person, monkeypatch):
+    monkeypatch.setitem(conversations.POLICY, "most_waiting", 0)
+
+    page = person.post({"message": "Do not lose me."}, action="send")
+
+    assert "please try again in about 20 seconds" in page.text
+    assert "Do not lose me.</textarea>" in page.html
+    assert not Turn.objects.exists()
+
+    monkeypatch.setitem(conversations.POLICY, "most_waiting", 200)
+    assert "Do not lose me." in person.post({"message": "Do not lose me."}, action="send").text
