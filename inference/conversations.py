@@ -29,6 +29,9 @@ POLICY: dict[str, Any] = {
 # Whoever was sent away for a moment is not told to come back sooner.
 SHORTEST_RETRY = 20  # seconds
 
+# A conversation that is too long stays so, however often it is tried.
+PAST_HELP = "context_too_long"
+
 # Nobody waits for a reply that is made in advance, and a busy laptop makes eight of them at once.
 MADE_IN_ADVANCE = {"release": "whole", "first_token_s": 1200, "turn_s": 3600}
 
@@ -116,16 +119,15 @@ def _refuse_when_busy(conversation: Conversation) -> None:
 
 
 def may_be_asked_again(reply: Turn) -> bool:
-    """Whether one more try is due, and could help: a conversation that is too long stays so."""
-    return reply.state == LeaseState.FAILED and not reply.asked_again and reply.failure != "context_too_long"
+    """Whether one more try is due, and could help."""
+    return reply.state == LeaseState.FAILED and not reply.asked_again and reply.failure != PAST_HELP
 
 
 def ask_again(reply: Turn) -> bool:
     """A participant's one further try at a reply that failed. False when it was used up, or is not needed."""
-    if not may_be_asked_again(reply):
-        return False
     live.forget(reply.code)
-    return bool(_requeue(Turn.objects.filter(pk=reply.pk, asked_again=False), asked_again=True))
+    due = Turn.objects.filter(pk=reply.pk, asked_again=False).exclude(failure=PAST_HELP)
+    return bool(_requeue(due, asked_again=True))
 
 
 def retry_failed(replies: TurnQuerySet) -> int:
