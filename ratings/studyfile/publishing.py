@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from inference import conversations, registry
+from inference import conversations, preflight, registry
 from inference.canonical import digest
 from inference.models import Setup
 from ratings.models import Arm, Criterion, Item, ReplyFile, StoredReply, Study, StudyVersion
@@ -60,15 +60,17 @@ def load(
     then stored.
     """
     loaded = check(source, name, read_reply)
+    newest = StudyVersion.objects.published().filter(study__slug=loaded.definition.slug).last()
+    if publish_it and (newest is None or newest.fingerprint != loaded.fingerprint):
+        _refuse_absent_servers(loaded.definition)
     with transaction.atomic():
         study = _study(loaded, name, owner)
         version = _keep(study, loaded)
         if publish_it and version.is_draft:
-            publish(version, owner, acknowledged=acknowledged, same_meaning=same_meaning)
+            _publish(version, owner, acknowledged=acknowledged, same_meaning=same_meaning)
     return version
 
 
-@transaction.atomic
 def publish(
     version: StudyVersion, user: User | None, acknowledged: str = "", same_meaning: str = "", pilot: bool = False
 ) -> StudyVersion:
@@ -76,6 +78,15 @@ def publish(
 
     `acknowledged` is the researcher's word that a live chat runs without message screening.
     """
+    # Servers may be slow to answer, so nothing is locked while they are asked.
+    _refuse_absent_servers(definition_of(version))
+    return _publish(version, user, acknowledged, same_meaning, pilot)
+
+
+@transaction.atomic
+def _publish(
+    version: StudyVersion, user: User | None, acknowledged: str = "", same_meaning: str = "", pilot: bool = False
+) -> StudyVersion:
     study = Study.objects.select_for_update().get(pk=version.study_id)
     if study.state == Study.State.CLOSED:
         raise Refused(f"{study.slug} is closed. Reopen it first, on its page.")
@@ -169,6 +180,12 @@ def _refuse_unknown_models(loaded: Loaded, name: str) -> None:
     ]
     if faults:
         raise StudyFileErrors(faults, loaded.warnings)
+
+
+def _refuse_absent_servers(definition: StudyFile) -> None:
+    models = {arm.model: registry.find(arm.model) for arm in definition.arms if arm.model}
+    if faults := preflight.faults_of(model for model in models.values() if model):
+        raise Refused("\n".join(faults))
 
 
 def _study(loaded: Loaded, name: str, owner: User) -> Study:

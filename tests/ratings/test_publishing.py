@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import AuditEntry, User
-from inference.models import Conversation, Setup, Turn
+from inference.models import ChatModel, Conversation, Setup, Turn
 from ratings.models import StoredReply, Study
 from ratings.studyfile import publishing
 from ratings.studyfile.faults import StudyFileErrors
@@ -259,3 +259,13 @@ def test_the_command_prints_every_fault_with_its_place(tmp_path, capsys):
 def test_the_command_says_when_there_is_no_such_file(tmp_path):
     with pytest.raises(CommandError, match="No such file"):
         call_command("load_study", str(tmp_path / "nothing.yaml"))
+
+
+def test_a_model_whose_server_is_away_is_not_published(owner):
+    ChatModel.objects.create(key="far", engine="openai", base="http://127.0.0.1:9/v1", served_as="larch")
+
+    arms = [arm | {"model": "far"} for arm in MODEL_ARMS]
+    with pytest.raises(Refused, match="far: http://127.0.0.1:9/v1 cannot be reached"):
+        keep(owner, publish=True, acknowledged="A. Researcher", **CHAT | {"arms": arms})
+
+    assert not Study.objects.exists()
