@@ -54,7 +54,10 @@ def load(model: ChatModel) -> Engine:
     from inference.engines.huggingface import HuggingFaceEngine
 
     return HuggingFaceEngine(
-        registry.weights_of(model), registry.adapters_on(model), max_batch=model.options.get("rows")
+        registry.weights_of(model),
+        registry.adapters_on(model),
+        max_batch=model.options.get("rows"),
+        template=model.options.get("template"),
     )
 
 

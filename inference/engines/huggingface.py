@@ -29,6 +29,7 @@ from inference.engines.base import (
     Timings,
     Token,
 )
+from inference.engines.formats import FORMATS
 from inference.engines.reading import Reader
 from inference.engines.threads import prepare
 
@@ -113,6 +114,7 @@ class HuggingFaceEngine:
         dtype: str | None = None,
         threads: int | None = None,
         prefix_bytes: int | None = None,
+        template: str | None = None,
     ):
         torch = prepare(threads)
         from inference.engines.batch import Batch
@@ -126,8 +128,13 @@ class HuggingFaceEngine:
         self._prompt_tokens = PROMPT_TOKENS.get(kind, 2048)
         self._adapters = dict(adapters or {})
         self._model, self._tokenizer = load(
-            Path(folder), self._adapters, self._device, dtype or ("float32" if self._device == "cpu" else "bfloat16")
+            Path(folder),
+            self._adapters,
+            self._device,
+            dtype or ("float32" if self._device == "cpu" else "bfloat16"),
+            template,
         )
+        self._stops = FORMATS[template].stops if template else ()
         self._batch = Batch(self._model, adapters=bool(self._adapters))
         self._context = self._model.config.get_text_config().max_position_embeddings
         self._ends = end_tokens(self._model, self._tokenizer)
@@ -189,7 +196,7 @@ class HuggingFaceEngine:
         row = Row(
             request,
             stream=EventStream(request.deadline, give_up),
-            reader=Reader(self._decode, request.stop),
+            reader=Reader(self._decode, (*request.stop, *self._stops)),
             generator=torch.Generator().manual_seed(request.seed % 2**64),
         )
         return row
@@ -394,7 +401,9 @@ class HuggingFaceEngine:
         return True
 
 
-def load(folder: Path, adapters: Mapping[str, Path], device: str, dtype: str) -> tuple[Any, Any]:
+def load(
+    folder: Path, adapters: Mapping[str, Path], device: str, dtype: str, template: str | None = None
+) -> tuple[Any, Any]:
     """Model and tokenizer from local safetensors; never from the network, never running a repository's own code."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -402,12 +411,17 @@ def load(folder: Path, adapters: Mapping[str, Path], device: str, dtype: str) ->
 
     from inference.engines.packing import can_pack, pack
 
+    if template and template not in FORMATS:
+        raise ModelError(f"There is no prompt format {template!r}. There are: {', '.join(FORMATS)}.")
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"There are no safetensors in {folder}.")
     transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if template:
+        tokenizer.chat_template = FORMATS[template].template
     if not tokenizer.chat_template:
-        raise ModelError(f"The tokenizer in {folder} has no chat template.")
+        known = ", ".join(FORMATS)
+        raise ModelError(f"The tokenizer in {folder} has no chat template. Name a prompt format: {known}.")
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
     )

@@ -1,9 +1,13 @@
 """What a model is given to read, character by character, in each named prompt format."""
 
+from hashlib import sha256
+
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
+from inference.engines.base import GenRequest, Sampling
 from inference.engines.formats import FORMATS
+from inference.engines.huggingface import HuggingFaceEngine, ModelError
 
 ONE = [{"role": "system", "content": "You listen."}, {"role": "user", "content": "Hi"}]
 TWO = [*ONE, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "I am sad"}]
@@ -51,3 +55,20 @@ def test_a_first_message_reads(name, text):
 )
 def test_a_second_message_reads(name, text):
     assert rendered(name, TWO) == text
+
+
+def test_a_named_format_stands_in_for_the_tokenizers_template(folder):
+    engine = HuggingFaceEngine(folder, threads=1, template="koala")
+    *_, final = engine.submit(GenRequest("k", TWO, Sampling(temperature=0, max_new_tokens=4)))
+    text = engine._tokenizer.decode(final.prompt_ids)
+    engine.close()
+
+    assert text == (
+        "<|im_start|>BEGINNING OF CONVERSATION: You listen. USER: Hi GPT: Hello.<|im_end|>USER: I am sad GPT:"
+    )
+    assert engine.describe()["template_sha256"] == sha256(FORMATS["koala"].template.encode()).hexdigest()
+
+
+def test_an_unknown_format_is_refused_with_those_there_are(folder):
+    with pytest.raises(ModelError, match="There are: koala, vicuna"):
+        HuggingFaceEngine(folder, template="koalla")
