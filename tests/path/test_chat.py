@@ -1,13 +1,14 @@
 import re
 import threading
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from inference import answering, capacity, conversations, workers
-from inference.engines.base import Failure
+from inference.engines.base import Failure, FailureKind
 from inference.engines.scripted import ScriptedEngine
 from inference.leases import LeaseState
 from inference.models import ChatModel, Conversation, Turn
@@ -603,3 +604,25 @@ def test_when_too_many_wait_a_message_is_kept_and_not_stored(person, monkeypatch
 
     monkeypatch.setitem(conversations.POLICY, "most_waiting", 200)
     assert "Do not lose me." in person.post({"message": "Do not lose me."}, action="send").text
+
+
+# A server that is away for a while is waited for.
+@pytest.mark.parametrize("kind", sorted({*get_args(FailureKind)} - {"unavailable"}))
+def test_a_failure_looks_the_same_in_both_arms_whatever_model_is_behind(db, kind):
+    ChatModel.objects.create(key="harebell", engine="scripted", base="elsewhere", names=["Harebell"])
+    arms = [ARMS[0], ARMS[1] | {"model": "harebell"}]
+    study = chat_study(arms=arms, design={"items_each": 2, "arms": "between", "items_are": "random"})
+    for key in ("larkspur-7b", "harebell"):
+        pool.register(ChatModel.objects.get(key=key), ScriptedEngine())
+    pages, seen = set(), set()
+    for _ in range(2):
+        person = Person(study)
+        person.go_to("chat")
+        write(person)
+        write(person, "Hi", Failure(kind, "No."))
+        seen.add(Exposure.objects.filter(assignment__visit=Visit.objects.last()).first().arm.key)
+        pages.add(re.search(r'<div id="after">.*?<input', person.page.html, re.DOTALL)[0])
+    pool.close()
+
+    assert seen == {"linden", "rowan"}
+    assert len(pages) == 1
