@@ -92,7 +92,6 @@ class RedisLiveText(LiveText):
     def _publish_on(self) -> None:
         while not (self._closed and self._outbox.empty()):
             entries = [self._outbox.get()]
-            time.sleep(TOGETHER)
             while not self._outbox.empty():
                 entries.append(self._outbox.get())
             try:
@@ -101,6 +100,8 @@ class RedisLiveText(LiveText):
                 # The rows keep the replies; what is lost here is only the pleasure of seeing them grow.
                 log.warning("%d events of live text were not published: %s", len(entries), fault)
                 time.sleep(PAUSE)
+            # The first word goes out at once; what comes in the meantime goes together.
+            time.sleep(TOGETHER)
 
     def _publish(self, entries: Sequence[Entry | None]) -> None:
         pipeline = self._client.pipeline(transaction=False)
