@@ -139,9 +139,10 @@ class Installation:
 def measure(form: str, model: str, options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         installation = Installation(form, model, stack)
-        installation.prepare(sum(options.people) * options.rounds + max(options.people))
+        installation.prepare(sum(options.people) * options.rounds + 2 * max(options.people))
         installation.serve()
-        installation.through_the_path(max(options.people))  # what is made on demand
+        for _ in range(2):  # what each thread of each process makes on demand
+            installation.through_the_path(max(options.people))
         print(f"\n{form}, {model}: {TOKENS} tokens a reply, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}")
         print(
             f"{'people':>8}{'alone tok/s':>13}{'path tok/s':>12}{'share':>8}{'first token alone / path p50 ms':>33}"
