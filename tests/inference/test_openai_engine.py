@@ -5,7 +5,7 @@ from email.utils import formatdate
 import pytest
 from django.utils import timezone
 
-from inference import answering, conversations, pool
+from inference import answering, capacity, conversations, pool
 from inference.engines.base import Final, GenRequest, Sampling
 from inference.engines.openai import OpenAIEngine, ServerError, listed_models
 from inference.models import ChatModel, Setup, Turn
@@ -188,3 +188,10 @@ def test_a_server_that_refuses_is_given_to_nobody_new(reply, server, engine):
         assert pool.pool.state(model).status == "failed"
     finally:
         pool.pool._slots.pop(model.engine_name)
+
+
+def test_the_pace_of_a_server_is_measured_with_the_model_that_was_checked(server, engine):
+    engine.require("larch")
+
+    assert capacity.measure("openai:test", engine).rows == 16
+    assert {asked["model"] for asked in server.asked} == {"larch"}
