@@ -14,12 +14,22 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from inference.engines.base import Event, EventStream, Failure, FailureKind, Final, GenRequest, Timings, Token
+from inference.engines.base import (
+    Event,
+    EventStream,
+    Failure,
+    FailureKind,
+    Final,
+    FinishReason,
+    GenRequest,
+    Timings,
+    Token,
+)
 
 CONNECT = 5.0  # seconds
 SILENCE = 60.0  # until the first byte, and between two
 LISTING = 10.0
-ENDS = {"stop": "stop", "length": "length"}
+ENDS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
 class ServerError(ValueError):
@@ -188,7 +198,7 @@ class _Reply:
             self._text.append(text)
         return text
 
-    def final(self, reason: Any = None) -> Final:
+    def final(self, reason: FinishReason | None = None) -> Final:
         now = time.monotonic()
         first = (self._first or now) - self._began
         timings = Timings(0.0, first, now - self._began)
