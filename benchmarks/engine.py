@@ -187,7 +187,7 @@ def load(options: argparse.Namespace) -> tuple[HuggingFaceEngine, Any]:
     folder = options.folder or small_model()
     if options.shape:
         read = huggingface.load
-        huggingface.load = lambda folder, adapters, device, dtype: (  # type: ignore[assignment]
+        huggingface.load = lambda folder, adapters, device, dtype: (
             packed(random_model(options.shape, device, dtype)),
             read(folder, {}, "cpu", "float32")[1],
         )
@@ -195,7 +195,7 @@ def load(options: argparse.Namespace) -> tuple[HuggingFaceEngine, Any]:
     engine._ends = set()
     device, dtype = engine._device, str(engine._model.dtype).removeprefix("torch.")
     if options.shape:
-        engine._decode = lambda ids: "x" * len(ids)  # type: ignore[method-assign]  # random weights say nothing
+        engine._decode = lambda ids: "x" * len(ids)  # random weights say nothing
         plain = random_model(options.shape, device, dtype)
     else:
         plain = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device).eval()
