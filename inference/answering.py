@@ -218,6 +218,7 @@ class Work:
                 cached_tokens=final.cached_tokens,
                 seconds=self._seconds(final.timings),
                 server=final.details,
+                **_counts_told(final),
             )
         if held:
             self._tell(final.tokens)
@@ -296,6 +297,12 @@ class Work:
 def _message(turn: Turn) -> Message:
     is_reply = turn.role == Turn.Role.ASSISTANT
     return {"role": "assistant" if is_reply else "user", "content": turn.text or ""}
+
+
+def _counts_told(final: Final) -> dict[str, int]:
+    """How many tokens a server counted, which shows none of them; nothing where the tokens themselves are known."""
+    usage = final.details.get("usage") or {}
+    return {} if final.output_ids else {"prompt_tokens": usage.get("prompt_tokens") or 0, "tokens": final.tokens}
 
 
 def _record(turn: Turn, number: int, worker: str, claimed_at: Any, outcome: str, **fields: Any) -> None:

@@ -1,5 +1,7 @@
 """What is written down of each reply, so that a reviewer can believe it or repeat it."""
 
+from dataclasses import replace
+
 import pytest
 
 from inference import answering, conversations
@@ -89,8 +91,6 @@ def test_sampling_is_recorded_whole_whatever_the_study_left_out(answered):
 def test_what_a_server_said_of_itself_is_kept(open_conversation, monkeypatch):
     class Server(ScriptedEngine):
         def submit(self, request):
-            from dataclasses import replace
-
             for event in super().submit(request):
                 yield replace(event, details={"model": "larkspur-7b-q4"}) if hasattr(event, "details") else event
 
@@ -98,3 +98,18 @@ def test_what_a_server_said_of_itself_is_kept(open_conversation, monkeypatch):
     answering.answer(reply.pk, "w1", Server(["Hi."]))
 
     assert reply.tries.get().provenance["server"] == {"model": "larkspur-7b-q4"}
+
+
+def test_the_tokens_that_a_server_counted_are_recorded(open_conversation):
+    class Server(ScriptedEngine):
+        def submit(self, request):
+            usage = {"prompt_tokens": 31, "completion_tokens": 7}
+            for event in super().submit(request):
+                told = {"details": {"usage": usage}, "prompt_ids": (), "output_ids": ()}
+                yield replace(event, **told) if hasattr(event, "details") else event
+
+    reply = conversations.say(open_conversation(), "Hello", 0)
+    answering.answer(reply.pk, "w1", Server(["Hi."]))
+
+    provenance = reply.tries.get().provenance
+    assert (provenance["prompt_tokens"], provenance["tokens"]) == (31, 7)
