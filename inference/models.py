@@ -36,8 +36,8 @@ class ChatModel(models.Model):
     stands_alone = models.BooleanField(default=False)
     # What a server calls it.
     served_as = models.CharField(max_length=300, blank=True)
-    # For a server: key_env (the variable that holds the key), extra_body, rows (replies at once). Never a key itself.
-    # For a folder: template (the name of a prompt format that stands in for the tokenizer's).
+    # rows: how many replies are made at once. For a server: key_env (the variable that holds the key; never a key
+    # itself), extra_body. For a folder: template (the name of a prompt format that stands in for the tokenizer's).
     options = models.JSONField(default=dict, blank=True)
     revision = models.CharField(max_length=100, blank=True)
     names = models.JSONField(default=list, help_text="Names that would give it away; masked in what it says.")

@@ -78,7 +78,7 @@ class Pool:
                 threading.Thread(target=self._fill, args=(slot, model), name=f"load-{model.key}", daemon=True).start()
         if slot.status == "failed":
             raise ModelUnavailable(slot.reason)
-        return slot.engine
+        return slot.engine if slot.status == "ready" else None
 
     def state(self, model: ChatModel) -> Slot:
         """For health pages: status `unused`, `loading`, `ready` or `failed`, with the reason."""
@@ -111,15 +111,17 @@ class Pool:
     def _fill(self, slot: Slot, model: ChatModel) -> None:
         try:
             with self._loading:
-                engine = self._load(model)
+                # It answers once it is measured; whoever watches for engines that hang sees it from now on.
+                slot.engine = engine = self._load(model)
                 pace = capacity.measure(model.engine_name, engine)
             log.info("%s is ready: %s replies at once within %.0f s.", model, pace.replies_in_time(), REPLY_WITHIN)
         except Exception as problem:
             log.exception("%s could not be loaded.", model.key)
             slot.failed_at = time.monotonic()
-            slot.reason, slot.status = str(problem) or type(problem).__name__, "failed"
+            slot.engine, slot.reason = None, str(problem) or type(problem).__name__
+            slot.status = "failed"
         else:
-            slot.engine, slot.status, slot.reason = engine, "ready", ""
+            slot.status, slot.reason = "ready", ""
         finally:
             connection.close()
 

@@ -193,13 +193,15 @@ def test_a_lost_attempt_is_written_down_by_whoever_comes_next(reply):
 
 
 def test_a_turn_that_kills_its_workers_fails_in_the_end(reply):
-    for worker in "abc":
-        Turn.objects.claim(reply.pk, worker)
+    killed = reply.attempts_allowed + answering.LOST_FOR_NOTHING
+    for worker in range(killed):
+        assert answering.claim(reply.pk, f"worker {worker}", ScriptedEngine())
         Turn.objects.filter(pk=reply.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
 
     engine = run(reply, "Never asked.")
 
     assert engine.requests == []
+    assert outcomes(reply) == [(number, "lost") for number in range(1, killed + 1)] + [(killed + 1, "engine")]
     assert (reply.state, reply.failure) == ("failed", "engine")
 
 
