@@ -42,6 +42,8 @@ def postgresql(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(address.password or ""),
         "HOST": address.hostname or "",
         "PORT": str(address.port or ""),
+        # After a restart of the server the pool is full of dead connections, which no person shall meet.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "pool": {"min_size": 1, "max_size": MOST_CONNECTIONS, "timeout": 20},
             **dict(parse_qsl(address.query)),

@@ -27,7 +27,8 @@ class NotReadyIsNoError(logging.Filter):
     """Whoever waits for /readyz asks often, and its honest 503 belongs in no log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return getattr(record, "status_code", None) != 503
+        is_readyz = getattr(getattr(record, "request", None), "path", "") == "/readyz"
+        return not (is_readyz and getattr(record, "status_code", None) == 503)
 
 
 def told(fault: BaseException) -> str:
