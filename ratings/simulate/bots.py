@@ -12,6 +12,7 @@ from ratings.simulate.characters import Character
 from ratings.simulate.opinions import Opinions
 from ratings.simulate.pages import Field, Form, Page
 from ratings.simulate.plans import Plan
+from ratings.simulate.stream import Heard
 from ratings.studyfile.schema import StudyFile
 
 CANNOT_JUDGE = "cannot_judge"
@@ -38,6 +39,9 @@ class Trip:
     # For each position what was sent last: criterion -> value.
     ratings: dict[int, dict[str, int | None]] = field(default_factory=dict)
     messages: int = 0
+    # How often a page had to be asked for again, and what came of the replies that were followed.
+    reloads: int = 0
+    heard: list[Heard] = field(default_factory=list)
 
 
 class Bot:
@@ -70,7 +74,8 @@ class Bot:
             self._walk(self.browser.open(invitation))
         except PageFault as fault:
             self.trip.fault = str(fault)
-        self.trip.pages = self.browser.pages
+        self.trip.pages, self.trip.reloads = self.browser.pages, self.browser.reloads
+        self.trip.heard = self.browser.heard
         return self.trip
 
     def _walk(self, page: Page) -> None:
@@ -112,6 +117,8 @@ class Bot:
         return self._press(page, "next", {name: str(self.one_number) for name in scales})
 
     def on_chat(self, page: Page) -> Page:
+        if page.events and self.browser.has_script:
+            return self.browser.follow(page)
         if page.look_again is not None:
             return self._wait(page)
         position = page.position

@@ -1,14 +1,18 @@
 """The browser of one synthetic participant: its own cookies, and an eye for pages that are not as they should be."""
 
+import time
 from collections.abc import Callable, Iterable
 from urllib.parse import urljoin
 
 import httpx
 
 from ratings.simulate.pages import STAGES, Form, Page, read
+from ratings.simulate.stream import Heard, Listener, StreamFault
 
 # A chat page waits up to 20 s for its reply.
-PATIENCE = httpx.Timeout(90)
+LONGEST = httpx.Timeout(90)
+TRIES_AGAIN_AFTER = 1.0  # seconds
+NOBODY_THERE = (502, 503, 504)
 
 
 class PageFault(Exception):
@@ -19,18 +23,32 @@ class PageFault(Exception):
 
 
 class Browser:
-    def __init__(self, server: str, sign: Callable[[float], str]):
+    """`patience`: for how many seconds a page that does not come is asked for again. `streams`: where replies are
+    followed while they grow, as the script of the chat page does; without it the chat is used without a script."""
+
+    def __init__(self, server: str, sign: Callable[[float], str], patience: float = 0, streams: str | None = None):
         # Browsers say where a form comes from; over TLS the server insists on it.
         origin = {"Origin": server}
-        self._http = httpx.Client(base_url=server, headers=origin, follow_redirects=True, timeout=PATIENCE)
+        self._http = httpx.Client(base_url=server, headers=origin, follow_redirects=True, timeout=LONGEST)
         self._sign = sign
-        self.pages = 0
+        self._patience, self._streams = patience, streams
+        self._listener = Listener(self._http, patience)
+        self.pages = self.reloads = 0
 
     def __enter__(self) -> "Browser":
         return self
 
     def __exit__(self, *raised) -> None:
         self._http.close()
+
+    @property
+    def has_script(self) -> bool:
+        return self._streams is not None
+
+    @property
+    def heard(self) -> list[Heard]:
+        """What came of each reply that was followed."""
+        return self._listener.heard
 
     def open(self, address: str) -> Page:
         return self._page("GET", address)
@@ -50,16 +68,40 @@ class Browser:
             data["page_time"] = self._sign(seconds)
         return self._page("POST", urljoin(page.address, form.action), data)
 
-    def _page(self, method: str, address: str, data: dict | None = None) -> Page:
+    def follow(self, page: Page) -> Page:
+        """Listen to the reply that a chat page waits for; the page as it is then."""
+        address = urljoin(self._streams or page.address, page.events or "")
         try:
-            answer = self._http.request(method, address, data=data)
-        except httpx.HTTPError as error:
-            raise PageFault(address, f"no answer ({type(error).__name__})") from None
+            self._listener.follow(address)
+        except StreamFault as fault:
+            raise PageFault(address, str(fault)) from None
+        return self.open(page.address)
+
+    def _page(self, method: str, address: str, data: dict | None = None) -> Page:
+        answer = self._answer(method, address, data)
         self.pages += 1 + len(answer.history)
         page = read(str(answer.url), answer.text)
         if fault := _fault_of(answer, page):
             raise PageFault(str(answer.url), fault)
         return page
+
+    def _answer(self, method: str, address: str, data: dict | None) -> httpx.Response:
+        """Whoever gets no page asks again, or presses the button again; nothing they sent may then be there twice."""
+        headers = {"X-Live": "1"} if self.has_script and "/chat/" in address else {}
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                answer = self._http.request(method, address, data=data, headers=headers)
+            except httpx.TransportError as error:
+                if time.monotonic() >= until:
+                    raise PageFault(address, f"no answer ({type(error).__name__})") from None
+            except httpx.HTTPError as error:
+                raise PageFault(address, f"no answer ({type(error).__name__})") from None
+            else:
+                if answer.status_code not in NOBODY_THERE or time.monotonic() >= until:
+                    return answer
+            self.reloads += 1
+            time.sleep(TRIES_AGAIN_AFTER)
 
 
 def _fault_of(answer: httpx.Response, page: Page) -> str:

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ratings.simulate.bots import Bot, Trip
 from ratings.simulate.browser import Browser
 from ratings.simulate.characters import Character, Mix, crowd
 from ratings.simulate.opinions import Opinions
 from ratings.simulate.plans import plan_of
+from ratings.simulate.stream import Heard
 from ratings.studyfile.schema import StudyFile
 
 COMPLETED = "completed"
@@ -28,6 +31,9 @@ class Tally:
     faults: list[str] = field(default_factory=list)
     characters: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
+    # Pages that did not come and were asked for again; replies that were followed while they grew.
+    reloads: int = 0
+    heard: list[Heard] = field(default_factory=list)
     # For each arm the expected ratings of what was rated in it: their sum, their number.
     expected: dict[str, tuple[float, int]] = field(default_factory=dict)
 
@@ -36,6 +42,8 @@ class Tally:
         self.dropped_out += trip.dropped_out
         self.pages += trip.pages
         self.messages += trip.messages
+        self.reloads += trip.reloads
+        self.heard += trip.heard
         if trip.fault:
             self.faults.append(trip.fault)
         _count(self.characters, bot.character.name)
@@ -47,6 +55,20 @@ class Tally:
             arm = bot.shown(position)[1]
             total, number = self.expected.get(arm, (0.0, 0))
             self.expected[arm] = total + len(given) * bot.expected(position), number + len(given)
+
+    def replies_heard(self) -> dict | None:
+        """How long people waited for the replies that they followed, and what they saw of cut lines."""
+        if not self.heard:
+            return None
+        return {
+            "followed": len(self.heard),
+            "failed": sum(heard.failed for heard in self.heard),
+            "lines_cut": sum(heard.cuts for heard in self.heard),
+            "begun_anew": sum(heard.resets for heard in self.heard),
+            "mended_at_the_end": sum(heard.mended for heard in self.heard),
+            "first_text_s": _spread([heard.first_text for heard in self.heard if heard.first_text is not None]),
+            "whole_s": _spread([heard.ended for heard in self.heard if heard.ended is not None]),
+        }
 
     def expected_difference(self, better: str, other: str) -> float | None:
         """How far apart the report should find the arms: rounding and the ends of the scale make an effect smaller."""
@@ -64,6 +86,9 @@ class DryRun:
     # Signs a page time, so that the server believes it.
     sign: Callable[[float], str]
     at_once: int = 20
+    patience: float = 0
+    # Where replies are streamed, if participants follow them.
+    streams: str | None = None
 
     @property
     def arms(self) -> tuple[str, str]:
@@ -92,9 +117,16 @@ class DryRun:
         return tally
 
     def _go(self, number: int, character: Character, token: str, opinions: Opinions) -> tuple[Bot, Trip]:
-        with Browser(self.server, self.sign) as browser:
+        with Browser(self.server, self.sign, self.patience, self.streams) as browser:
             bot = Bot(number, character, self.seed, browser, self.study, opinions, lambda: plan_of(token))
             return bot, bot.run(f"/i/{token}/")
+
+
+def _spread(seconds: list[float]) -> dict[str, float] | None:
+    if not seconds:
+        return None
+    p50, p95 = np.percentile(seconds, [50, 95])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "max": round(max(seconds), 2)}
 
 
 def _count(counts: dict[str, int], name: str) -> None:

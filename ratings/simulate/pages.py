@@ -40,6 +40,8 @@ class Page:
     forms: list[Form] = field(default_factory=list)
     # Where a page that waits for something asks to be looked at again.
     look_again: str | None = None
+    # Where a reply that is being made is streamed.
+    events: str | None = None
     words: int = 0
 
     def form_with(self, name: str) -> Form | None:
@@ -85,6 +87,8 @@ class _Reader(HTMLParser):
         elif tag == "form" and self.in_main and given.get("method") == "post":
             self.form = Form(given.get("action") or "")
             self.page.forms.append(self.form)
+        elif tag == "article":
+            self.page.events = given.get("data-events") or self.page.events
         elif tag == "fieldset":
             self.in_check = "data-check" in given
         elif tag == "a" and self.in_main and (given.get("href") or "?").startswith("?"):

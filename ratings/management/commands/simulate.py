@@ -43,9 +43,26 @@ class Command(BaseCommand):
             metavar="SHARES",
             help=f"who comes (default: {','.join(f'{name}={share}' for name, share in DEFAULT_MIX.items())})",
         )
+        parser.add_argument(
+            "--patience",
+            type=_seconds,
+            default=0.0,
+            metavar="SECONDS",
+            help="for how long participants ask again for a page that does not come, before it counts as failed "
+            "(default: 0)",
+        )
+        parser.add_argument(
+            "--streams",
+            type=_address,
+            nargs="?",
+            const="",
+            metavar="URL",
+            help="follow replies while they grow, as the chat page's script does; URL: where streams are answered, if "
+            "no proxy makes it the same address",
+        )
         parser.add_argument("--at-once", type=_count, default=20, metavar="N", help="how many at once (default: 20)")
 
-    def handle(self, *, slug, participants, seed, url, effect, mix, at_once, **options):
+    def handle(self, *, slug, participants, seed, url, effect, mix, at_once, patience, streams, **options):
         study = find_study(slug)
         dry_run = DryRun(
             server=url or settings.PUBLIC_URL,
@@ -55,6 +72,8 @@ class Command(BaseCommand):
             effect=effect,
             sign=pagetime.sign,
             at_once=at_once,
+            patience=patience,
+            streams=streams or (None if streams is None else url or settings.PUBLIC_URL),
         )
         see_who_answers(dry_run.server)
         tokens = invite(study, participants, Participant.Kind.SYNTHETIC, study.owner, group="simulate", wave=f"{seed}")
@@ -130,6 +149,8 @@ def summary(dry_run: DryRun, tally: Tally, participants: int, seconds: float) ->
         "expected_difference": tally.expected_difference(better, other),
         "characters": dict(sorted(tally.characters.items())),
         "outcomes": dict(sorted(tally.outcomes.items())),
+        "reloads": tally.reloads,
+        **({"replies": heard} if (heard := tally.replies_heard()) else {}),
     }
 
 
@@ -137,6 +158,12 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10000")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of seconds")
+    return float(text)
 
 
 def _address(text: str) -> str:
