@@ -44,14 +44,27 @@ class Server:
     folder: Path
 
     def start(self) -> None:
+        self._run()
+        wait_until(self._came_up, 30)
+
+    def _run(self) -> None:
         self._process = subprocess.Popen(
             self.command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        wait_until(self.answers)
+
+    def _came_up(self) -> bool:
+        if self._process.poll() is not None:
+            # What is left of the one before, PostgreSQL's sessions for instance, has not quite ended.
+            self._run()
+        return self.answers()
 
     def kill(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
 
     def answers(self) -> bool:
         raise NotImplementedError
@@ -153,11 +166,9 @@ class Installation:
         with psycopg.connect(self.database_url) as connection:
             connection.execute(statement, values)
 
-    @contextmanager
-    def runs(self, *command: str, **environment: str) -> Iterator[subprocess.Popen]:
-        """A process of ours, killed at the end if it still runs then."""
-        with open(self.folder / f"{command[0]}.log", "a") as log:
-            process = subprocess.Popen(
+    def start(self, *command: str, **environment: str) -> subprocess.Popen:
+        with open(self.folder / f"{Path(command[0]).name}.log", "a") as log:
+            return subprocess.Popen(
                 [str(BIN / command[0]), *command[1:]],
                 cwd=ROOT,
                 env=self.environment | environment,
@@ -165,6 +176,11 @@ class Installation:
                 stderr=log,
                 start_new_session=True,
             )
+
+    @contextmanager
+    def runs(self, *command: str, **environment: str) -> Iterator[subprocess.Popen]:
+        """A process of ours, killed at the end if it still runs then."""
+        process = self.start(*command, **environment)
         try:
             yield process
         finally:
@@ -229,9 +245,9 @@ def installation(tmp_path_factory, request, postgres_server, redis_server, tiny_
     name = request.module.__name__.rpartition(".")[2]
     made = Installation(tmp_path_factory.mktemp(name), postgres_server.create(name), redis_server.url)
     made.do(
-        "INSERT INTO inference_chatmodel (key, engine, base, adapter, stands_alone, served_as, options, revision, names,"
-        " hashes, lineage, registered_at)"
-        " VALUES ('tiny', 'huggingface', %s, '', false, '', '{}', '', '[]', '{}', '{}', now())",
+        "INSERT INTO inference_chatmodel (key, engine, base, adapter, stands_alone, served_as, options, revision,"
+        " names, hashes, lineage, registered_at)"
+        " VALUES ('tiny', 'huggingface', %s, '', false, '', '{\"rows\": 32}', '', '[]', '{}', '{}', now())",
         str(tiny_folder),
     )
     return made
