@@ -56,6 +56,7 @@ def load(model: ChatModel) -> Engine:
     return HuggingFaceEngine(
         registry.weights_of(model),
         registry.adapters_on(model),
+        merged=registry.merged_into(model),
         max_batch=model.options.get("rows"),
         template=model.options.get("template"),
     )

@@ -34,17 +34,38 @@ def ensure_default_model(progress: Progress = lambda line: None) -> ChatModel:
 
 
 def weights_of(model: ChatModel, progress: Progress = lambda line: None) -> Path:
-    """The folder of a model's weights, whose hashes are written to its row."""
-    is_default = model.base == DEFAULT_MODEL_NAME
-    folder = convert(settings.MODELS_DIR, progress) if is_default else settings.MODELS_DIR / model.base
-    hashes = content_hashes(folder)
+    """The folder of a model's weights. The hashes of its files, and of its adapter's, are written to its row."""
+    folder = folder_of(model.base, progress)
+    hashes = hashes_of(folder, adapter_of(model))
     if model.hashes != hashes:
         model.hashes = hashes
         model.save(update_fields=["hashes"])
     return folder
 
 
+def folder_of(base: str, progress: Progress = lambda line: None) -> Path:
+    """Where these weights lie: among our models, or where an absolute path says."""
+    return convert(settings.MODELS_DIR, progress) if base == DEFAULT_MODEL_NAME else settings.MODELS_DIR / base
+
+
+def adapter_of(model: ChatModel) -> Path | None:
+    return settings.MODELS_DIR / model.adapter if model.adapter else None
+
+
+def hashes_of(folder: Path, adapter: Path | None = None) -> dict[str, str]:
+    """SHA-256 of every file that makes the model what it is."""
+    tuned = content_hashes(adapter) if adapter else {}
+    return content_hashes(folder) | {f"adapter/{name}": digest for name, digest in tuned.items()}
+
+
 def adapters_on(model: ChatModel) -> dict[str, Path]:
     """The adapters that this model's engine serves beside the bare base, by the key of their chat model."""
-    tuned = ChatModel.objects.filter(engine=model.engine, base=model.base).exclude(adapter="")
-    return {key: Path(folder) for key, folder in tuned.values_list("key", "adapter")}
+    if model.stands_alone:
+        return {}
+    tuned = ChatModel.objects.filter(engine=model.engine, base=model.base, stands_alone=False).exclude(adapter="")
+    return {key: settings.MODELS_DIR / folder for key, folder in tuned.values_list("key", "adapter")}
+
+
+def merged_into(model: ChatModel) -> Path | None:
+    """The adapter without which this model's engine has no base to serve."""
+    return adapter_of(model) if model.stands_alone else None

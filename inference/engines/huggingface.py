@@ -103,7 +103,7 @@ class Row:
 
 
 class HuggingFaceEngine:
-    """Serves a local folder of safetensors, and LoRA adapters on it by name."""
+    """Serves a local folder of safetensors, and LoRA adapters on it by name; or with one adapter `merged` into it."""
 
     def __init__(
         self,
@@ -115,6 +115,7 @@ class HuggingFaceEngine:
         threads: int | None = None,
         prefix_bytes: int | None = None,
         template: str | None = None,
+        merged: Path | None = None,
     ):
         torch = prepare(threads)
         from inference.engines.batch import Batch
@@ -133,13 +134,14 @@ class HuggingFaceEngine:
             self._device,
             dtype or ("float32" if self._device == "cpu" else "bfloat16"),
             template,
+            merged,
         )
         self._stops = FORMATS[template].stops if template else ()
         self._batch = Batch(self._model, adapters=bool(self._adapters))
         self._context = self._model.config.get_text_config().max_position_embeddings
         self._ends = end_tokens(self._model, self._tokenizer)
         self._control = [str(token) for token in self._tokenizer.added_tokens_decoder.values() if token.special]
-        self._description = self._describe(Path(folder))
+        self._description = self._describe(Path(folder), merged)
         self._waiting: list[Row] = []
         self._rows: list[Row] = []
         self._wake = threading.Condition()
@@ -201,15 +203,18 @@ class HuggingFaceEngine:
         )
         return row
 
-    def _describe(self, folder: Path) -> dict[str, Any]:
+    def _describe(self, folder: Path, merged: Path | None) -> dict[str, Any]:
         import torch
 
         template = self._tokenizer.chat_template
+        # What is merged speaks where no adapter is asked for.
+        in_base: dict[str | None, Any] = {None: {"files": content_hashes(merged)}} if merged else {}
         return {
             "engine": "huggingface",
             "model": folder.name,
             "weights": content_hashes(folder),
-            "adapters": {
+            "adapters": in_base
+            | {
                 name: {"files": content_hashes(path), "scale": adapter_scale(self._model, name)}
                 for name, path in self._adapters.items()
             },
@@ -402,13 +407,19 @@ class HuggingFaceEngine:
 
 
 def load(
-    folder: Path, adapters: Mapping[str, Path], device: str, dtype: str, template: str | None = None
+    folder: Path,
+    adapters: Mapping[str, Path],
+    device: str,
+    dtype: str,
+    template: str | None = None,
+    merged: Path | None = None,
 ) -> tuple[Any, Any]:
     """Model and tokenizer from local safetensors; never from the network, never running a repository's own code."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
+    from inference.engines import adapters as tuned
     from inference.engines.packing import can_pack, pack
 
     if template and template not in FORMATS:
@@ -416,7 +427,7 @@ def load(
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"There are no safetensors in {folder}.")
     transformers_logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = tuned.tokenizer_of(folder, merged)
     if template:
         tokenizer.chat_template = FORMATS[template].template
     if not tokenizer.chat_template:
@@ -425,6 +436,8 @@ def load(
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
     )
+    if merged:
+        model = tuned.merged(model, tokenizer, merged)
     for name, path in adapters.items():
         model = with_adapter(model, name, Path(path))
     model = model.to(device).eval()

@@ -62,6 +62,26 @@ def test_an_engine_serves_all_adapters_on_its_base():
     assert {key: str(path) for key, path in registry.adapters_on(base).items()} == {"tuned": "/adapters/one"}
 
 
+def test_a_model_that_stands_alone_shares_no_engine():
+    base = ChatModel.objects.create(key="base", base="small-model")
+    alone = ChatModel.objects.create(key="alone", base="small-model", adapter="/adapters/one", stands_alone=True)
+
+    assert registry.adapters_on(base) == registry.adapters_on(alone) == {}
+    assert (registry.merged_into(base), str(registry.merged_into(alone))) == (None, "/adapters/one")
+    assert alone.engine_name == f"{base.engine_name}+alone"
+
+
+def test_the_hashes_of_a_tuned_model_name_its_adapters_files_too(weights):
+    adapter = weights.parent / "tuned"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_bytes(b"more")
+    model = ChatModel.objects.create(key="tuned", base="small-model", adapter="tuned")
+
+    registry.weights_of(model)
+
+    assert list(model.hashes) == ["model.safetensors", "adapter/adapter_model.safetensors"]
+
+
 def test_a_script_is_not_loaded_by_itself(chat_model):
     with pytest.raises(ModelUnavailable, match="registered first"):
         load(chat_model)
