@@ -7,9 +7,10 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from inference import dispatch, workers
+from inference import dispatch, measuring, workers
 from inference.leases import LeaseState
-from inference.models import ChatModel, Turn
+from inference.measuring import Measured
+from inference.models import ChatModel, Setup, Turn
 from inference.pool import ModelUnavailable, pool
 from ratings.models import Exposure, Study, StudyVersion, Visit
 from ratings.studyfile.publishing import definition_of
@@ -68,6 +69,22 @@ def occupancy(version: StudyVersion) -> tuple[int, int] | None:
     models = _models(version)
     places = workers.chat_places({model.engine_name for model in models}) if models else None
     return None if places is None else (_people_chatting().count(), places)
+
+
+def setups_of(version: StudyVersion) -> list[Setup]:
+    """What people of this version chat with; empty where nobody chats."""
+    if definition_of(version).mode != "chat":
+        return []
+    setups = Setup.objects.filter(arms__version=version).distinct()
+    return list(setups.select_related("chat_model").order_by("pk"))
+
+
+def measured(version: StudyVersion) -> Measured | None:
+    """What the slowest of its models was measured to carry; None while one of them has not been measured."""
+    found = [measuring.kept(model) for model in _models(version)]
+    if not found or None in found:
+        return None
+    return min(filter(None, found), key=lambda measured: measured.chats)
 
 
 def failed_reply(visit: Visit) -> Turn | None:

@@ -5,6 +5,8 @@ from typing import Literal
 
 from django.conf import settings
 
+from inference.capacity import REPLY_WITHIN
+from ratings import chatting
 from ratings.models import StudyVersion, Visit
 from ratings.safety import resources
 from ratings.studyfile.publishing import definition_of
@@ -26,7 +28,14 @@ class Check:
 
 
 def of(version: StudyVersion) -> list[Check]:
-    checks = (_replies(version), _pilot(version), _resources(version), _screening(version), _address())
+    checks = (
+        _replies(version),
+        _pilot(version),
+        _resources(version),
+        _screening(version),
+        capacity(version),
+        _address(),
+    )
     return [check for check in checks if check]
 
 
@@ -69,6 +78,28 @@ def _screening(version: StudyVersion) -> Check | None:
     if word := version.screening_acknowledged:
         return Check("open", f"Messages are not screened for crisis; acknowledged by {word['by']}")
     return Check("stop", "Messages are not screened for crisis", "Beyond a pilot somebody has to acknowledge it.")
+
+
+def capacity(version: StudyVersion) -> Check | None:
+    """How many people a live chat can take at once; nobody should find that out with participants."""
+    slug = version.study.slug
+    if not chatting.setups_of(version):
+        return None
+    measured = chatting.measured(version)
+    how = f"manage.py check_capacity {slug}"
+    if measured is None:
+        advice = f"Run {how} on the machine that answers. Until then workers guess from a few short replies."
+        return Check("open", "How many people can chat at once has not been measured", advice)
+    where = "This machine" if measured.is_here else f"The machine {measured.host}"
+    if not measured.chats:
+        advice = f"Take a smaller model or a faster machine, then run {how} again."
+        return Check("open", f"{where} needs more than {REPLY_WITHIN:.0f} s for a reply, even for one alone", advice)
+    about = "at least " if measured.is_least else ""
+    return Check(
+        "done",
+        f"{where} carries {about}{measured.chats} chats at once",
+        f"Further arrivals wait on the start page. Measured on {measured.measured_at}.",
+    )
 
 
 def _address() -> Check:

@@ -3,6 +3,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
+from ratings.desk import readiness
 from ratings.studyfile.faults import StudyFileErrors
 from ratings.studyfile.publishing import Refused, load
 
@@ -46,6 +47,8 @@ class Command(BaseCommand):
             raise SystemExit(1) from None
         except Refused as refused:
             raise CommandError(str(refused)) from None
+        if publish and (check := readiness.capacity(version)):
+            self.stderr.write(f"{check.text}. {check.advice}")
         self.stdout.write(f"{version.study.slug} {version.fingerprint}")
 
     @staticmethod
