@@ -433,9 +433,13 @@ def load(
     if not tokenizer.chat_template:
         known = ", ".join(FORMATS)
         raise ModelError(f"The tokenizer in {folder} has no chat template. Name a prompt format: {known}.")
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True
     )
+    model, told = loaded
+    if missing := sorted(told["missing_keys"]):
+        # Transformers would draw them at random, and only warn.
+        raise ModelError(f"{len(missing)} weights are missing in {folder}, {missing[0]} among them.")
     if merged:
         model = tuned.merged(model, tokenizer, merged)
     for name, path in adapters.items():
