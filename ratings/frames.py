@@ -21,8 +21,9 @@ from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 
 from accounts.models import AuditEntry, User
 from accounts.sealed import lookup_hash
+from inference import provenance
 from inference.leases import LeaseState
-from inference.models import Conversation, Turn
+from inference.models import Attempt, Conversation, Turn
 from ratings.models import (
     Answer,
     Arm,
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 TICKS = get_args(Tick)
 # Rows fetched at a time: memory stays the same however large a study is.
 CHUNK = 2000
+# Conversations at a time: each comes with the tokens of its replies, and every reply's prompt holds all before it.
+TALKS = 50
 
 
 class NothingPublished(Exception):
@@ -423,12 +426,12 @@ def chats(pool: Pool) -> Iterator[dict[str, Any]]:
         .select_related("assignment__visit__participant", "assignment__visit__version", "assignment__item", "arm")
         .defer(*_bulk_of("assignment__visit__version"))
         .prefetch_related(
-            Prefetch("conversation__turns", Turn.objects.filter(state=LeaseState.DONE).order_by("index")),
+            _turns_told(),
             Prefetch("assignment__visit__consents", Consent.objects.filter(withdrawn_at=None)),
         )
         .order_by("assignment__visit_id", "assignment__position")
     )
-    for exposure in exposures.iterator(CHUNK // 10):
+    for exposure in exposures.iterator(TALKS):
         visit = exposure.assignment.visit
         ticks = {consent.tick for consent in visit.consents.all()}
         yield {
@@ -450,10 +453,10 @@ def shown_replies(pool: Pool) -> Iterator[dict[str, Any]]:
         StoredReply.objects.filter(item__version__in=pool.versions())
         .select_related("item__version", "arm", "conversation")
         .defer(*_bulk_of("item__version"))
-        .prefetch_related(Prefetch("conversation__turns", Turn.objects.filter(state=LeaseState.DONE).order_by("index")))
+        .prefetch_related(_turns_told())
         .order_by("item__version__number", "item__position", "arm__position")
     )
-    for reply in replies.iterator(CHUNK // 10):
+    for reply in replies.iterator(TALKS):
         yield {
             "kind": reply.conversation.kind,
             "version": reply.item.version.number,
@@ -502,13 +505,24 @@ def _bulk_of(version: str) -> tuple[str, str]:
     return f"{version}__source", f"{version}__definition"
 
 
+def _turns_told() -> Prefetch:
+    tries = Prefetch("tries", Attempt.objects.order_by("number"))
+    turns = Turn.objects.filter(state=LeaseState.DONE).order_by("index").prefetch_related(tries)
+    return Prefetch("conversation__turns", turns)
+
+
 def _messages(conversation: Any) -> list[dict[str, Any]]:
-    """What stood on the participant's screen; where a reply was masked, also what the program had written."""
+    """What stood on the participant's screen; where a reply was masked, also what the program had written.
+
+    With each reply that a model made comes how it was made.
+    """
     messages = []
-    for turn in conversation.turns.all():
+    for place, turn in enumerate(conversation.turns.all()):
         message = {"index": turn.index, "role": turn.role, "text": turn.released or turn.text}
         if turn.released is not None and turn.text is not None and turn.released != turn.text:
             message["before_masking"] = turn.text
+        if turn.tries.all():
+            message |= provenance.of_reply(turn, prompt_is_told=place == turn.index)
         messages.append(message)
     return messages
 

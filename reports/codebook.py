@@ -45,8 +45,9 @@ def rows(definition: StudyFile) -> Iterator[dict[str, str]]:
     for file, columns in (tables(definition) | {"codebook.csv": CODEBOOK}).items():
         for column in columns:
             yield {"file": file, "column": column.name} | column._asdict()
-    for column in _CONVERSATIONS:
-        yield {"file": "conversations.jsonl", "column": column.name} | column._asdict()
+    for place, columns in (("", _CONVERSATIONS), ("messages.", _MADE), ("messages.attempts.", _TRY)):
+        for column in columns:
+            yield {"file": "conversations.jsonl", "column": f"{place}{column.name}"} | column._asdict()
 
 
 def criterion_columns(definition: StudyFile) -> dict[str, str]:
@@ -163,6 +164,46 @@ _CONVERSATIONS = [
     Column("consent_quotes", "true or false", "Its participant agreed to be quoted. Live conversations only."),
     Column("consent_training", "true or false", "Its participant agreed to training. Live conversations only."),
     Column("messages", "list", "index, role and text as on the screen; before_masking where a reply was changed."),
+]
+
+# What stands inside of `messages`, with each reply that a model of the program made.
+_MADE = [
+    Column("created_at", "time (UTC)", "When the message before it had come, and the reply was asked for."),
+    Column("first_sent_at", "time (UTC)", "When its first bytes went out to a browser; empty if they never did."),
+    Column("finish_reason", "text", "Why it ended: by itself, or at the limit of tokens.", "stop, length"),
+    Column("attempts", "list", "Every try at it, the last of which became the reply."),
+]
+_TRY = [
+    Column("number", "whole number", "Which try, from 1."),
+    Column(
+        "outcome",
+        "text",
+        "What became of it: done, lost with its worker, stopped with it, or the kind of failure.",
+        "done, lost, stopped, deadline, out_of_memory, context_too_long, empty, engine, unavailable, refused",
+    ),
+    Column("worker", "text", "The process that tried."),
+    Column("host", "text", "The machine it ran on, by the label its operators gave."),
+    Column("seed", "text", "What the dice started from; digits, as it is too large for floating point."),
+    Column("claimed_at", "time (UTC)", "When the worker took it up."),
+    Column("first_token_at", "time (UTC)", "When the first token was there."),
+    Column("finished_at", "time (UTC)", "When it was over."),
+    Column("queued_s", "number", "Seconds from created_at to claimed_at."),
+    Column("seconds", "object", "Seconds from claimed_at to: asked, started, first_token, last_token, total."),
+    Column("releases", "list", "What was let out: seconds since claimed_at, and how many characters."),
+    Column("model", "text", "Key of the chat model."),
+    Column("revision", "text", "Its revision, as it was registered."),
+    Column("setup", "text", "SHA-256 of model, system message, sampling and stop strings together."),
+    Column("sampling", "object", "temperature, top_p, top_k, repetition_penalty, max_new_tokens."),
+    Column("stops", "list", "Strings at which the reply ends."),
+    Column("prompt_tokens", "whole number", "Tokens that the model read."),
+    Column("tokens", "whole number", "Tokens that it wrote; of a server, as it counted them."),
+    Column("cached_tokens", "whole number", "Those of the prompt that were known from an earlier turn."),
+    Column("batch_size", "whole number", "Replies that were computed together when it began, this one among them."),
+    Column("batch_mean", "number", "The same as a mean over its tokens."),
+    Column("server", "object", "What a server said of itself: model, fingerprint, id, usage."),
+    Column("engine", "text", "What made it: a key of `engines` in manifest.json."),
+    Column("prompt_ids", "list", "Tokens that the model read. Only of the try that became the reply."),
+    Column("output_ids", "list", "Tokens that it wrote. Only of the try that became the reply."),
 ]
 
 

@@ -13,12 +13,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from io import RawIOBase, TextIOWrapper
+from itertools import chain
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from django.utils import timezone
 
 from accounts.models import User
+from inference.canonical import digest
 from inference.models import public_code
 from ratings import frames
 from ratings.frames import Pool
@@ -67,22 +69,29 @@ def _write(pool: Pool, file: IO[bytes]) -> tuple[dict[str, Any], set[str]]:
         package = Package(archive)
         for name, columns in tables.items():
             package.table(name, columns, rows[name])
-        package.lines("conversations.jsonl", _conversations(pool))
+        engines: dict[str, Any] = {}
+        package.lines("conversations.jsonl", _conversations(pool, engines))
         package.table("codebook.csv", codebook.CODEBOOK, codebook.rows(definition))
         package.whole("study.yaml", bytes(pool.version.source))
         report = study_report(pool)
         package.whole("report.json", as_json(report))
-        manifest = _manifest(pool, report["flow"], package.files)
+        manifest = _manifest(pool, report["flow"], engines, package.files)
         package.whole("manifest.json", as_json(manifest))
     return manifest, people
 
 
-def _conversations(pool: Pool) -> Iterator[dict[str, Any]]:
-    yield from frames.chats(pool)
-    yield from frames.shown_replies(pool)
+def _conversations(pool: Pool, engines: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Conversations whose replies name the engine that made them; what it is goes into `engines`, once."""
+    for conversation in chain(frames.chats(pool), frames.shown_replies(pool)):
+        for message in conversation["messages"]:
+            for attempt in message.get("attempts", ()):
+                if engine := attempt["engine"]:
+                    attempt["engine"] = digest(engine)
+                    engines[attempt["engine"]] = engine
+        yield conversation
 
 
-def _manifest(pool: Pool, flow: dict[str, Any], files: list[dict[str, Any]]) -> dict[str, Any]:
+def _manifest(pool: Pool, flow: dict[str, Any], engines: dict[str, Any], files: list[dict[str, Any]]) -> dict[str, Any]:
     out = frames.left_out(pool)
     reasons = [
         ("participants of another kind (real, pilot and synthetic are never mixed)", out["other_kinds"]),
@@ -109,7 +118,10 @@ def _manifest(pool: Pool, flow: dict[str, Any], files: list[dict[str, Any]]) -> 
             "with consent_quotes or consent_training, in participants.csv and conversations.jsonl.",
             "In the CSV files, a text that a spreadsheet would run as a formula begins with an apostrophe. "
             "conversations.jsonl holds every text as it was.",
+            "Each try at a reply, in conversations.jsonl, names by its digest the engine that made it. `engines` says "
+            "of each what it is: files with their SHA-256, template, tokenizer, versions, device.",
         ],
+        "engines": engines,
         "files": list(files),
     }
 
@@ -132,7 +144,7 @@ class Package:
     def lines(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
         with self._file(name) as (file, entry):
             for entry["rows"], row in enumerate(rows, 1):
-                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                file.write(json.dumps(row, ensure_ascii=False, default=moment).encode() + b"\n")
 
     def whole(self, name: str, content: bytes) -> None:
         with self._file(name) as (file, entry):
@@ -175,12 +187,16 @@ def cell(value: Any) -> str | int | float:
         case int() | float():
             return value
         case datetime():
-            return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return moment(value)
         case dict():
             return harmless(json.dumps(value, ensure_ascii=False, sort_keys=True))
         case list():
             return harmless("; ".join(map(str, value)))
     return harmless(str(value))
+
+
+def moment(value: datetime) -> str:
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def harmless(text: str) -> str:
