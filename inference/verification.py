@@ -140,7 +140,7 @@ def _compare(attempt: Attempt, arms: Mapping[int, str], what: Any, recorded: Seq
     common = takewhile(lambda pair: pair[0] == pair[1], zip(recorded, now, strict=False))
     until = sum(1 for _ in common)
     is_same = until == len(recorded) == len(now)
-    reason = "" if is_same else f"differs at {what} {until + 1} of {len(recorded)}"
+    reason = "" if is_same else f"differs at {what.removesuffix('s')} {until + 1} of {len(recorded)}"
     counted = {"compared": what, "recorded": len(recorded), "same_until": until}
     return replace(_check(attempt, arms, "same" if is_same else "differs", reason), **counted)
 
