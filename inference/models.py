@@ -233,11 +233,14 @@ class Attempt(models.Model):
     outcome = models.CharField(max_length=30)
     prompt_ids = SealedJSONField(null=True)
     output_ids = SealedJSONField(null=True)
-    # Engine, versions, hashes, sampling as used, batch size, releases with their times. Never text.
+    # Engine, versions, hashes, the adapter that spoke, host, sampling as used, batch size, seconds since the claim,
+    # releases with their times. Never text.
     provenance = models.JSONField(default=dict)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["turn", "number"], name="one_row_an_attempt")]
+        # What happened in the last minutes, for operators.
+        indexes = [models.Index(fields=["claimed_at"], name="attempts_in_time")]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of turn {self.turn_id}: {self.outcome}"
