@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -44,19 +45,11 @@ class Server:
     folder: Path
 
     def start(self) -> None:
-        self._run()
-        wait_until(self._came_up, 30)
-
-    def _run(self) -> None:
-        self._process = subprocess.Popen(
-            self.command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-
-    def _came_up(self) -> bool:
-        if self._process.poll() is not None:
-            # What is left of the one before, PostgreSQL's sessions for instance, has not quite ended.
-            self._run()
-        return self.answers()
+        with open(self.folder / "server.log", "a") as log:
+            self._process = subprocess.Popen(
+                self.command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_until(self.answers, 30)
 
     def kill(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -98,9 +91,6 @@ class PostgresServer(Server):
         self.folder, data, port = folder, folder / "data", free_port()
         if self._as:
             shutil.chown(folder, "postgres")
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and parent.name.startswith("pytest-"):
-                    parent.chmod(0o755)
         initdb = [*self._as, str(programs[-1] / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres"]
         subprocess.run([*initdb, "--no-sync"], cwd=folder, check=True, capture_output=True)
         self.address = f"postgresql://postgres@127.0.0.1:{port}"
@@ -114,6 +104,13 @@ class PostgresServer(Server):
         except psycopg.OperationalError:
             return False
         return True
+
+    def restart(self) -> None:
+        """Shut down at once, as if the machine had failed: sessions are cut off, and the log is replayed."""
+        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGQUIT)
+        self._process.wait(30)
+        self.start()
 
     def create(self, name: str) -> str:
         with psycopg.connect(f"{self.address}/postgres", autocommit=True) as connection:
@@ -129,10 +126,12 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory) -> Iterator[PostgresServer]:
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.kill()
+def postgres_server() -> Iterator[PostgresServer]:
+    # pytest's own folders are for one user only, and PostgreSQL's is another.
+    with TemporaryDirectory(prefix="evalsite-postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        yield server
+        server.kill()
 
 
 class Installation:
