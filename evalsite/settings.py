@@ -7,6 +7,7 @@ EVALSITE_LISTEN      the network address it listens on, when a proxy on another 
 EVALSITE_DATABASE_URL  postgresql://USER:PASSWORD@HOST/NAME (default: SQLite under EVALSITE_DATA)
 EVALSITE_REDIS_URL   redis://HOST:6379/0: pages, streams and models run in processes of their own
 EVALSITE_ANSWERS     which models a worker answers with: their keys with commas between them, or all
+EVALSITE_UNSAFE_WEIGHTS  "1": old .bin weights that hold more than weights, and so may run code, are registered too
 EVALSITE_STALLED_AFTER  seconds without a sign of life after which a model's engine is given up (default: 15)
 EVALSITE_HEARTBEAT   a file that workers and the clock touch while they do their work
 EVALSITE_HOST        what this machine is called in the record of each reply (default: a hash of its name)
@@ -30,6 +31,7 @@ from evalsite.keys import fernet_key, random_key, secret
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("EVALSITE_DATA") or BASE_DIR / "var").resolve()
 MODELS_DIR = Path(os.environ.get("EVALSITE_MODELS") or DATA_DIR / "models")
+UNSAFE_WEIGHTS = os.environ.get("EVALSITE_UNSAFE_WEIGHTS") == "1"
 BACKUPS_DIR = DATA_DIR / "backups"
 
 PRODUCTION = os.environ.get("EVALSITE_PRODUCTION") == "1"

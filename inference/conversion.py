@@ -52,7 +52,7 @@ def convert(models_dir: Path, progress: Progress = lambda line: None) -> Path:
     folder = models_dir / f"{DEFAULT_MODEL_KEY}-{digest[:16]}"
     if folder.is_dir():
         return folder
-    _discard_half_made(models_dir)
+    discard_half_made(models_dir)
     progress(f"Converting {source.name} to safetensors (once, about half a minute)")
     partial = models_dir / f"{HALF_MADE}{folder.name}.{os.getpid()}"
     partial.mkdir()
@@ -71,7 +71,7 @@ def convert(models_dir: Path, progress: Progress = lambda line: None) -> Path:
     return folder
 
 
-def _discard_half_made(models_dir: Path) -> None:
+def discard_half_made(models_dir: Path) -> None:
     """What a killed conversion left behind; a fresh folder may be another process at work."""
     for folder in models_dir.glob(f"{HALF_MADE}*"):
         if time.time() - folder.stat().st_mtime > 600:

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
+from django.conf import settings
 from django.db import transaction
+from safetensors import SafetensorError
 
 from inference import registry
 from inference.conversion import DEFAULT_MODEL_KEY, DEFAULT_MODEL_NAME, ConversionError, Progress
-from inference.engines.adapters import brings, config_of
+from inference.engines.adapters import AdapterError, brings, config_of
 from inference.engines.base import Engine, Failure, Final, GenRequest, Sampling, Token
 from inference.engines.folders import config_in, faults_in, first_line, parameters_in
 from inference.models import ChatModel
+from inference.oldweights import OldWeightsError, converted, old_weights
 
 # Keys stand in study files and become names of adapters inside torch, where a dot means something else.
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
@@ -80,11 +83,37 @@ def _faults_of_request(asked: Asked) -> Iterator[str]:
 
 
 def _in_folder(asked: Asked, progress: Progress) -> tuple[ChatModel, dict[str, str]]:
+    given, given_adapter = _looked_at(asked, progress)
+    try:
+        folder = _as_safetensors(given, progress)
+        adapter = _as_safetensors(given_adapter, progress) if given_adapter else None
+        extras = brings(folder, adapter) if adapter else []
+    except (OldWeightsError, AdapterError, SafetensorError) as problem:
+        raise Refused(first_line(problem)) from problem
+    kind, called = config_in(folder).get("model_type"), given_adapter.name if given_adapter else None
+    is_default = asked.path == DEFAULT_MODEL_KEY
+    model = ChatModel(
+        key=asked.key,
+        engine=ChatModel.Engine.HUGGINGFACE,
+        base=DEFAULT_MODEL_NAME if is_default else _place(folder),
+        adapter=_place(adapter) if adapter else "",
+        stands_alone=bool(extras),
+        options=_without_empty(rows=asked.rows, template=asked.template),
+        names=_names(asked, DEFAULT_MODEL_NAME if is_default else given.name, kind, called),
+        hashes=registry.hashes_of(folder, adapter),
+    )
+    _refuse_another_format(model)
+    _refuse_change_of_published(model)
+    engine, reply, seconds = _try(lambda: _loaded(model, folder), model.variant)
+    return model, _described_folder(model, folder, extras, engine) | _sample(reply, seconds)
+
+
+def _looked_at(asked: Asked, progress: Progress) -> tuple[Path, Path | None]:
+    """The folders of the model and of its adapter, if nothing speaks against them."""
     faults = list(_faults_of_request(asked))
     if asked.model or asked.key_env or asked.extra_body:
         faults.append("--model, --key-env and --extra-body are for a --server.")
-    is_default = asked.path == DEFAULT_MODEL_KEY
-    base = DEFAULT_MODEL_NAME if is_default else str(Path(asked.path).expanduser().resolve())
+    base = DEFAULT_MODEL_NAME if asked.path == DEFAULT_MODEL_KEY else str(Path(asked.path).expanduser().resolve())
     adapter = Path(asked.adapter).expanduser().resolve() if asked.adapter else None
     try:
         folder = registry.folder_of(base, progress)
@@ -93,22 +122,18 @@ def _in_folder(asked: Asked, progress: Progress) -> tuple[ChatModel, dict[str, s
         faults.append(str(problem))
     if faults:
         raise Refused(*faults)
+    return folder, adapter
 
-    extras = brings(folder, adapter) if adapter else []
-    model = ChatModel(
-        key=asked.key,
-        engine=ChatModel.Engine.HUGGINGFACE,
-        base=base,
-        adapter=str(adapter or ""),
-        stands_alone=bool(extras),
-        options=_without_empty(rows=asked.rows, template=asked.template),
-        names=_names(asked, folder.name, base, config_in(folder).get("model_type"), adapter.name if adapter else None),
-        hashes=registry.hashes_of(folder, adapter),
-    )
-    _refuse_another_format(model)
-    _refuse_change_of_published(model)
-    engine, reply, seconds = _try(lambda: _loaded(model, folder), model.variant)
-    return model, _described_folder(model, folder, extras, engine) | _sample(reply, seconds)
+
+def _as_safetensors(folder: Path, progress: Progress) -> Path:
+    if not old_weights(folder):
+        return folder
+    return converted(folder, settings.MODELS_DIR, settings.UNSAFE_WEIGHTS, progress)
+
+
+def _place(folder: Path) -> str:
+    """What lies among our own models goes by its name, so that they can move together."""
+    return folder.name if folder.parent.resolve() == settings.MODELS_DIR.resolve() else str(folder)
 
 
 def _loaded(model: ChatModel, folder: Path) -> Engine:
@@ -140,8 +165,8 @@ def _described_folder(model: ChatModel, folder: Path, extras: list[str], engine:
         "prompt format": f"{template} (preset)" if template else "the tokenizer's chat template",
         "weights": _short({name: sha for name, sha in model.hashes.items() if name.endswith(".safetensors")}),
     }
-    if model.adapter:
-        described["adapter"] = _described_adapter(Path(model.adapter))
+    if adapter := registry.adapter_of(model):
+        described["adapter"] = _described_adapter(adapter)
         described["base"] = (
             f"stands alone: it brings {', '.join(extras)}" if extras else "shares its base with other adapters"
         )
@@ -257,7 +282,7 @@ def _refuse_other_options(model: ChatModel) -> None:
 
 def _names(asked: Asked, *found: str | None) -> list[str]:
     """What would give it away if it said so."""
-    names = [asked.key, *(Path(name).name if os.path.isabs(name) else name for name in found if name), *asked.names]
+    names = [asked.key, *(name for name in found if name), *asked.names]
     return list(dict.fromkeys(name for name in names if name.lower() not in SAY_NOTHING))
 
 

@@ -6,8 +6,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from inference.engines.adapters import AdapterError, brings, config_of, has_tokenizer, tokenizer_of
+from inference.engines.adapters import AdapterError, config_of, has_tokenizer, tokenizer_of
 from inference.engines.formats import FORMATS
+from inference.oldweights import old_weights
 
 
 def config_in(folder: Path) -> dict[str, Any]:
@@ -39,8 +40,8 @@ def _faults_in_base(folder: Path) -> Iterator[str]:
         yield f"There is no config.json in {folder}: it is not a model's folder.{hint}"
     else:
         yield from _faults_in_config(folder)
-        if not any(folder.glob("*.safetensors")):
-            yield f"There are no weights in {folder} that can be served: it needs *.safetensors."
+        if not (any(folder.glob("*.safetensors")) or old_weights(folder)):
+            yield f"There are no weights in {folder} that can be served: it needs *.safetensors or pytorch_model*.bin."
         if not has_tokenizer(folder):
             yield f"There is no tokenizer in {folder}: it needs tokenizer.json, or tokenizer_config.json and its files."
 
@@ -68,14 +69,12 @@ def _faults_in_adapter(adapter: Path) -> Iterator[str]:
         config_of(adapter)
     except AdapterError as problem:
         yield str(problem)
-    if not (adapter / "adapter_model.safetensors").is_file():
+    if not ((adapter / "adapter_model.safetensors").is_file() or old_weights(adapter)):
         yield f"There is no adapter_model.safetensors in {adapter}."
 
 
 def _faults_in_tokenizer(folder: Path, adapter: Path | None, template: str | None) -> Iterator[str]:
     try:
-        if adapter:
-            brings(folder, adapter)
         tokenizer = tokenizer_of(folder, adapter)
     except Exception as problem:  # noqa: BLE001  whatever a broken file makes transformers raise
         yield f"The tokenizer cannot be read: {first_line(problem)}"
