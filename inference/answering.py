@@ -6,10 +6,11 @@ The turn's row decides who may answer. Whoever lost it, by stalling or by being 
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from queue import SimpleQueue
 from random import uniform
 from typing import Any
 
@@ -19,12 +20,12 @@ from django.db.models import F, Min
 from django.utils import timezone
 
 from inference import capacity
-from inference.engines.base import Engine, Failure, Final, GenRequest, Message, Sampling, Timings, Token
+from inference.engines.base import Engine, Event, Failure, Final, GenRequest, Message, Sampling, Timings, Token
 from inference.leases import RENEW_EVERY, LeaseState
 from inference.live import live
 from inference.models import Attempt, ChatModel, Turn
 from inference.pool import pool
-from inference.release import Mask, Release
+from inference.release import Mask, Pace, Release
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,13 @@ LOST_FOR_NOTHING = 3
 LONGEST_WAIT = 15.0
 
 
-def answer(turn_pk: int, worker: str, engine: Engine) -> None:
-    """Try to answer a turn. Safe to call twice or never: the row says who may, and how often."""
+def answer(turn_pk: int, worker: str, engine: Engine, when_computed: Callable[[], None] | None = None) -> None:
+    """Try to answer a turn. Safe to call twice or never: the row says who may, and how often.
+
+    `when_computed` is called where a reply is still being shown while its engine is free for the next.
+    """
     if work := claim(turn_pk, worker, engine):
+        work.when_computed = when_computed
         with keeper.holding(work):
             work.run(engine)
 
@@ -83,6 +88,15 @@ class Work:
         self._releases: list[tuple[float, int]] = []
         self._shown: list[str] = []
         self.is_closed = False
+        # Nobody waits for a reply that is made in advance, so it is never paced.
+        pace = None if turn.background else self.policy.get("pace")
+        self._pace = Pace(pace, self.policy["release"]) if pace else None
+        # A clock of another machine may be ahead.
+        self._sent = self._claimed - max(0.0, (self.claimed_at - turn.created_at).total_seconds())
+        self._cut = threading.Event()
+        self._is_cut_off = False
+        self.computed: float | None = None  # the age at which the engine of a paced reply was done
+        self.when_computed: Callable[[], None] | None = None
 
     @property
     def key(self) -> str:
@@ -127,6 +141,7 @@ class Work:
             },
         )
         self.is_closed = True
+        self._cut.set()
         with transaction.atomic():
             if again:
                 # Waiting for a server that is busy or away is no attempt used up.
@@ -150,13 +165,15 @@ class Work:
         self.cancel()
 
     def cancel(self) -> None:
+        self._cut.set()
         if self.engine:
             self.engine.cancel(self.key)
 
     def _follow(self, engine: Engine) -> None:
         release = Release(self.policy["release"], Mask([*self.setup.chat_model.names, *self.policy["mask"]]))
         request, self._asked = self.request(), self.age
-        for event in engine.submit(request):
+        events = engine.submit(request)
+        for event in self._read_ahead(events) if self._pace else events:
             if isinstance(event, Token):
                 if self.first_token_at is None:
                     self.first_token_at = timezone.now()
@@ -170,8 +187,37 @@ class Work:
             elif not event.text.strip():
                 self.fail(Failure("empty", "The reply is empty.", None, event.prompt_ids, event.output_ids))
             else:
-                self._show(release.finish(cut_off=event.finish_reason == "length"))
+                self._show(release.finish(cut_off=event.finish_reason == "length"), finished=True)
                 self._finish(event)
+
+    def _read_ahead(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The engine's events, taken from it as soon as they are there: how slowly they are shown is no matter of its.
+
+        A failure is told at once, whatever is yet to be shown.
+        """
+        ahead: SimpleQueue[Event | Exception | None] = SimpleQueue()
+
+        def read() -> None:
+            try:
+                for event in events:
+                    if not isinstance(event, Token):
+                        self.computed = self.age
+                    if isinstance(event, Failure):
+                        self._cut.set()
+                    ahead.put(event)
+            except Exception as problem:  # noqa: BLE001  raised again by whoever waits
+                self._cut.set()
+                ahead.put(problem)
+            else:
+                ahead.put(None)
+            if self.when_computed:
+                self.when_computed()
+
+        threading.Thread(target=read, name=f"engine-{self.key}", daemon=True).start()
+        while (event := ahead.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
 
     def request(self) -> GenRequest:
         earlier = self.turn.conversation.turns.filter(index__lt=self.turn.index).order_by("index")
@@ -189,14 +235,23 @@ class Work:
             conversation="" if self.turn.background else self.turn.conversation.code,
         )
 
-    def _show(self, pieces: list[str]) -> None:
-        for piece in pieces:
+    def _show(self, pieces: list[str], finished: bool = False) -> None:
+        for due, piece in self._pace.feed(pieces, finished) if self._pace else [(0.0, piece) for piece in pieces]:
+            if self._pace and self._cut.wait(max(0.0, self._sent + due - time.monotonic())):
+                self._is_cut_off = True
+                return
             self._shown.append(piece)
             self._releases.append((round(self.age, 3), len(piece)))
             if not self.turn.background:
                 live.append(self.turn.code, self.attempt, "token", piece)
 
     def _finish(self, final: Final) -> None:
+        if self._is_cut_off:
+            # What was shown of it is not the reply.
+            if not self.is_closed:
+                message = "It was cut off before all of it was shown."
+                self.fail(Failure("deadline", message, None, final.prompt_ids, final.output_ids))
+            return
         released = "".join(self._shown).strip()
         self.is_closed = True
         with transaction.atomic():
@@ -222,7 +277,8 @@ class Work:
             )
         if held:
             self._tell(final.tokens)
-            capacity.note(self.setup.chat_model.engine_name, final.tokens, self.age, final.batch_mean)
+            seconds = self.age if self.computed is None else self.computed
+            capacity.note(self.setup.chat_model.engine_name, final.tokens, seconds, final.batch_mean)
             if not self.turn.background:
                 live.append(self.turn.code, self.attempt, "final", released)
 
@@ -350,7 +406,9 @@ class Keeper:
 
     def works_with(self, engine: Engine) -> list[Work]:
         with self._lock:
-            return [work for work in self._works if work.engine is engine and not work.is_closed]
+            return [
+                work for work in self._works if work.engine is engine and work.computed is None and not work.is_closed
+            ]
 
     def _run(self) -> None:
         while True:
@@ -370,6 +428,8 @@ class Keeper:
     def renew(self, works: list[Work]) -> None:
         works = [work for work in works if not work.is_closed]
         for work in works:
+            if work.computed is not None:
+                continue  # it is being shown, in its own time
             late = work.first_token_at is None and work.age > work.policy["first_token_s"]
             if late:
                 work.cancel()

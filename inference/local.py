@@ -37,7 +37,8 @@ class LocalDispatcher:
         self._answers = answers  # keys of chat models; None: whatever is asked for
         self._changed = threading.Condition()
         self._woken = self._stopping = False
-        self._in_hand: dict[int, tuple[Engine, bool]] = {}
+        # Whose engine is done, and shown still, holds no slot: None.
+        self._in_hand: dict[int, tuple[Engine | None, bool]] = {}
         self._told: dict[str, Status] = {}
         self._told_at = 0.0
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -131,9 +132,17 @@ class LocalDispatcher:
             self._in_hand[pk] = engine, background
         threading.Thread(target=self._answer, args=(pk, engine), name=f"turn-{pk}", daemon=True).start()
 
+    def _free(self, pk: int) -> None:
+        """Let the next reply have the slot."""
+        with self._changed:
+            if taken := self._in_hand.get(pk):
+                self._in_hand[pk] = None, taken[1]
+                self._woken = True
+                self._changed.notify_all()
+
     def _answer(self, pk: int, engine: Engine) -> None:
         try:
-            answering.answer(pk, self.worker, engine)
+            answering.answer(pk, self.worker, engine, when_computed=lambda: self._free(pk))
         except Exception:
             # The turn is open still, or closed as failed; the others go on.
             log.exception("Turn %s could not be answered.", pk)

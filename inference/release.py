@@ -49,6 +49,13 @@ SENTENCE = regex.compile(r".*?(?:[.!?…]+[\"'”’)\]*_]*\s+|[。！？]+|\n+)
 SENTENCE_END = regex.compile(r"(?<!\d)[.!?…]+[\"'”’)\]*_]*(?=\s|$)|[。！？]+|\n")
 
 
+# A character of a script without spaces is read about as fast as a short word.
+SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}"
+WORD = regex.compile(rf"\s*(?:[{SPACELESS}]|[^\s{SPACELESS}]+)")
+# A paced reply begins no sooner, however quick its engine is.
+THINKS = 2.0  # seconds
+
+
 # Asking the whole grammar takes half a millisecond, so a word is first told by so many of its letters.
 GLANCE = 4
 
@@ -241,3 +248,36 @@ class Release:
             self._shown += piece
             shown.append(piece)
         return shown
+
+
+class Pace:
+    """When each piece of a reply is due, so that no arm is quicker than another: so many words a minute.
+
+    Seconds count from the message that is answered. What comes late, after a retry say, is due at once, and the rest
+    when it would have been anyway. A reply that appears word by word is cut into words here, however it came.
+    """
+
+    def __init__(self, words_a_minute: int, policy: Policy = "sentence", delay: float = THINKS):
+        self._seconds_a_word = 60 / words_a_minute
+        self._by_word = policy == "token"
+        self._delay = delay
+        self._words = 0
+        self._held = ""
+
+    def feed(self, pieces: Iterable[str], finished: bool = False) -> list[tuple[float, str]]:
+        return [(self._due(piece), piece) for piece in (self._cut(pieces, finished) if self._by_word else pieces)]
+
+    def _cut(self, pieces: Iterable[str], finished: bool) -> list[str]:
+        self._held += "".join(pieces)
+        words = WORD.findall(self._held)
+        rest = self._held[sum(map(len, words)) :]
+        if finished:
+            self._held = ""
+            return [*words, rest] if rest else words
+        # The last word may still grow.
+        self._held = "".join([*words[-1:], rest])
+        return words[:-1]
+
+    def _due(self, piece: str) -> float:
+        self._words += len(WORD.findall(piece))
+        return self._delay + self._words * self._seconds_a_word

@@ -366,3 +366,20 @@ def counting(script, capacity=8):
                 self.now -= 1
 
     return Counting(script, capacity)
+
+
+def test_a_reply_that_is_only_being_shown_leaves_its_slot_to_the_next(serve, open_conversation):
+    engine = ScriptedEngine(["One. And two."], capacity=1)
+    dispatcher = serve(engine=engine)
+    # The second sentence of each would be due in a minute.
+    for _ in range(3):
+        conversations.say(open_conversation(pace=3), "Hi", 0)
+
+    end = time.monotonic() + 8
+    while time.monotonic() < end and len(engine.requests) < 3:
+        time.sleep(0.02)
+    asked = len(engine.requests)
+    dispatcher.stop(patience=0)
+
+    assert asked == 3
+    assert set(Turn.objects.replies().values_list("state", "attempts_allowed")) == {("queued", 4)}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.release import Mask, Release
+from inference.release import Mask, Pace, Release
 
 LEAKS = [
     "I am SmolLM",
@@ -187,3 +187,38 @@ def test_a_glance_at_the_first_letters_changes_nothing_that_is_masked(monkeypatc
 
     assert glanced == [mask(text) for text in texts]
     assert glanced != texts
+
+
+def schedule(cuts, policy, words_a_minute=120):
+    """When which piece is due, of a text that came cut like this."""
+    release, pace = Release(policy), Pace(words_a_minute, policy, delay=1.0)
+    due = [piece for text in cuts for piece in pace.feed(release.feed(text))]
+    return due + pace.feed(release.finish(), finished=True)
+
+
+def test_a_piece_is_due_when_its_last_word_has_been_reached():
+    assert schedule(["It is late. Go to bed now."], "sentence") == [(2.5, "It is late. "), (4.5, "Go to bed now.")]
+
+
+def test_a_whole_reply_is_due_when_all_its_words_have_been_reached():
+    assert schedule(["It is late. ", "Go to bed now."], "whole") == [(4.5, "It is late. Go to bed now.")]
+
+
+@pytest.mark.parametrize("policy", ["token", "sentence", "whole"])
+def test_how_the_engine_cuts_its_text_does_not_change_the_pace(policy):
+    text = "It is late.\n\nYou are tired, so go to bed — now! 现在睡吧。 "
+    letters, halves = list(text), [text[:17], text[17:]]
+
+    def read(cuts):
+        return [(due, piece.strip()) for due, piece in schedule(cuts, policy) if piece.strip()]
+
+    assert read([text]) == read(letters) == read(halves)
+    assert "".join(piece for _, piece in schedule(letters, policy)) == text
+
+
+def test_word_by_word_each_word_has_its_moment():
+    assert schedule(["It is", " late."], "token") == [(1.5, "It"), (2.0, " is"), (2.5, " late.")]
+
+
+def test_without_spaces_each_character_has_its_moment():
+    assert [due for due, _ in schedule(["我在听"], "token")] == [1.5, 2.0, 2.5]
