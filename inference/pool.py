@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from django.db import connection
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 Status = Literal["unused", "loading", "ready", "failed"]
 # A model that could not be loaded is tried again: a disk may be full, or a download cut off, for a while.
 TRIED_AGAIN_AFTER = 60  # seconds
+# An engine whose place another has taken is closed when it has had nothing to do for so long: turns that were just
+# given to it may be on their way.
+RETIRES_AFTER = 5.0  # seconds
 
 
 class ModelUnavailable(Exception):
@@ -31,6 +35,16 @@ class Slot:
     reason: str = ""
     engine: Engine | None = None
     failed_at: float = 0
+    # The adapters it was loaded with; None: it is not asked for any.
+    adapters: dict[str, Path] | None = None
+    # What is loaded to take its place, with the adapters that were registered since.
+    successor: "Slot | None" = None
+
+    def knows(self, model: ChatModel) -> bool:
+        """Whether it can answer for the model: not if its adapter was registered after it was loaded."""
+        if self.status != "ready" or self.adapters is None or not model.adapter or model.stands_alone:
+            return True
+        return self.adapters.get(model.key) == registry.adapter_of(model)
 
     @property
     def to_be_loaded(self) -> bool:
@@ -66,16 +80,22 @@ class Pool:
     def __init__(self, load: Callable[[ChatModel], Engine] = load):
         self._load = load
         self._slots: dict[str, Slot] = {}
+        self._retiring: list[Engine] = []
         self._lock = threading.Lock()
         # One model after the other: half-imported libraries and memory for two at once are both too much.
         self._loading = threading.Lock()
 
     def engine_for(self, model: ChatModel) -> Engine | None:
-        """The engine that answers for this model; None while it is being loaded, which the first call begins."""
+        """The engine that answers for this model; None while it is being loaded, which the first call begins.
+
+        An adapter that came after its base is loaded with the base anew, while the engine that runs goes on.
+        """
         with self._lock:
             slot = self._slots.setdefault(model.engine_name, Slot())
+            if not slot.knows(model):
+                slot.successor = slot = slot.successor or Slot()
             if slot.to_be_loaded:
-                slot.status = "loading"
+                slot.status, slot.adapters = "loading", registry.adapters_on(model)
                 threading.Thread(target=self._fill, args=(slot, model), name=f"load-{model.key}", daemon=True).start()
         if slot.status == "failed":
             raise ModelUnavailable(slot.reason)
@@ -84,7 +104,8 @@ class Pool:
     def state(self, model: ChatModel) -> Slot:
         """For health pages: status `unused`, `loading`, `ready` or `failed`, with the reason."""
         with self._lock:
-            return self._slots.get(model.engine_name, Slot())
+            slot = self._slots.get(model.engine_name, Slot())
+            return slot if slot.knows(model) else slot.successor or Slot()
 
     def slots(self) -> dict[str, Slot]:
         """All engines of this process, by their names."""
@@ -104,10 +125,10 @@ class Pool:
 
     def close(self) -> None:
         with self._lock:
-            slots, self._slots = list(self._slots.values()), {}
-        for slot in slots:
-            if slot.engine:
-                slot.engine.close()
+            engines = [slot.engine for slot in self._slots.values() if slot.engine] + self._retiring
+            self._slots, self._retiring = {}, []
+        for engine in engines:
+            engine.close()
 
     def _fill(self, slot: Slot, model: ChatModel) -> None:
         try:
@@ -123,8 +144,33 @@ class Pool:
             slot.status = "failed"
         else:
             slot.status, slot.reason = "ready", ""
+            self._take_over(slot, model.engine_name)
         finally:
             connection.close()
+
+    def _take_over(self, slot: Slot, name: str) -> None:
+        """Let a successor answer from now on, and close the engine before it when its last replies are made."""
+        with self._lock:
+            before = self._slots.get(name)
+            if before is None or before is slot:
+                return
+            self._slots[name] = slot
+            if not before.engine:
+                return
+            self._retiring.append(before.engine)
+        threading.Thread(target=self._retire, args=(before.engine,), name=f"retire-{name}", daemon=True).start()
+
+    def _retire(self, engine: Engine) -> None:
+        idle_since = time.monotonic()
+        while time.monotonic() - idle_since < RETIRES_AFTER:
+            time.sleep(RETIRES_AFTER / 50)
+            if engine.stalled_for():
+                idle_since = time.monotonic()
+        with self._lock:
+            if engine not in self._retiring:
+                return  # closed with all the others
+            self._retiring.remove(engine)
+        engine.close()
 
 
 pool = Pool()
