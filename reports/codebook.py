@@ -142,7 +142,12 @@ _EVENTS = [
     Column("kind", "text", "What happened.", "arrived, served, submitted, changed, back, resumed, expired, ended"),
     Column("stage", "text", "The page it happened on."),
     Column("position", "whole number", "Place of the item, where there is one."),
-    Column("detail", "JSON", "More about it; never anything a person wrote."),
+    Column(
+        "detail",
+        "JSON",
+        "More about it; never anything a person wrote. With a chat's messages `shown`: for the reply read before (its "
+        "index), milliseconds from sending until its first words and all of it stood on the screen, by the browser.",
+    ),
 ]
 
 _CHECKS = [

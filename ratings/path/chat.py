@@ -4,9 +4,12 @@ Without a script the page waits for the reply; with one it streams. Either way t
 says, so reload, a second tab and a double click change nothing.
 """
 
+import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from django import forms
 from django.db import transaction
@@ -36,6 +39,8 @@ STAGE = stages.CHAT
 LONGEST_MESSAGE = 4000
 # How long a page without a script waits for its reply, and how many of the server's threads may do so at once.
 WAITS = 20.0
+# What the page's script says of a reply: milliseconds from sending until its first words, and all of it, were shown.
+SHOWN = re.compile(r"([0-9]{1,7}),([0-9]{1,7})")
 _waiting = threading.BoundedSemaphore(6)
 
 
@@ -43,6 +48,7 @@ class MessageForm(PathForm):
     message = OwnWords(max_length=LONGEST_MESSAGE)
     # The place in the conversation that this message was written for.
     turn = forms.IntegerField(min_value=0, max_value=1000)
+    shown = forms.Field(required=False)
 
     def clean_message(self) -> str:
         text = self.cleaned_data["message"].replace("\r\n", "\n")
@@ -178,7 +184,9 @@ def _say(request: HttpRequest, place: Place) -> HttpResponse:
             refused=_why(refusal),
             kept=text,
         )
-    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, seconds=round(place.page.seconds(request), 1))
+    seconds = round(place.page.seconds(request), 1)
+    shown = _shown(request.POST, form.cleaned_data["turn"] - 1)
+    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, seconds=seconds, **shown)
     return SeeOther(f"{_address(place)}?wait=1")
 
 
@@ -199,7 +207,10 @@ def _finish(request: HttpRequest, place: Place) -> HttpResponse:
             refused=ngettext("Please write at least %d message.", "Please write at least %d messages.", least) % least,
         )
     way = place.after_failure
-    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, exchanges=place.exchanges_done, after_failure=way)
+    told = {"exchanges": place.exchanges_done, "after_failure": way}
+    if not place.failed_reply:
+        told |= _shown(request.POST, place.next_index - 1)
+    note(place.visit, Event.Kind.SUBMITTED, STAGE, place.position, **told)
     if way == "skip":
         stages.skip_item(place.visit, place.position)
         if not stages.has_items(place.visit):
@@ -212,6 +223,14 @@ def _finish(request: HttpRequest, place: Place) -> HttpResponse:
     return SeeOther(stages.address_of(place.visit, place.position))
 
 
+def _shown(sent: Mapping[str, Any], reply: int) -> dict[str, Any]:
+    """When the reply at this place came to stand on the screen, by the browser's own word; nonsense is no word."""
+    match = SHOWN.fullmatch(sent.get("shown", ""))
+    if match is None or int(match[1]) > int(match[2]) or reply < 0:
+        return {}
+    return {"shown": {"reply": reply, "first_ms": int(match[1]), "whole_ms": int(match[2])}}
+
+
 def _conversation(place: Place) -> Conversation:
     """The conversation, opened with its first message."""
     conversation, setup = place.conversation, place.exposure.arm.setup
@@ -222,6 +241,7 @@ def _conversation(place: Place) -> Conversation:
             seed=seed_from(f"{place.visit.seed}/{place.position}"),
             policy={
                 "release": chat.release,
+                "pace": chat.pace,
                 "exchanges": {"min": chat.exchanges.min, "max": chat.exchanges.max},
                 # All arms' names in all arms, so that masking tells nothing.
                 "mask": sorted({name for arm in place.definition.arms for name in arm.mask}),

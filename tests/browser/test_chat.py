@@ -1,5 +1,7 @@
 """The chat with its script: text comes as it is made, is spoken once, and survives reload, tabs and impatience."""
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -69,6 +71,18 @@ def test_a_finished_reply_is_spoken_once_and_never_in_pieces(chatting):
         "The reply is being written …",
         "Reply I hear you. Tell me more?",
     ]
+
+
+def test_the_server_is_told_when_a_reply_came_to_stand_on_the_screen(chatting, site):
+    send(chatting.page, "Please answer slowly.")
+    expect(replies(chatting.page)).to_have_count(1)
+    send(chatting.page, "And another one.")
+    expect(replies(chatting.page)).to_have_count(2)
+
+    ((detail,),) = site.rows("select detail from ratings_event where kind = 'submitted' order by id desc limit 1")
+    shown = json.loads(detail)["shown"]
+    assert shown["reply"] == 1
+    assert 0 < shown["first_ms"] < shown["whole_ms"]
 
 
 def test_the_log_itself_says_nothing(chatting):

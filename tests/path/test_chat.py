@@ -417,6 +417,17 @@ def test_the_conversation_is_opened_with_its_first_message(person):
     assert exposure.shown_at is not None
 
 
+def test_the_pace_of_the_study_holds_in_every_arm(db):
+    person = Person(chat_study(chat={"exchanges": {"min": 2, "max": 3}, "pace": 240}))
+    write(person)
+    write(person)
+    person.post()
+    person.rate()
+    write(person)
+
+    assert [c.policy["pace"] for c in Conversation.objects.all()] == [240, 240]
+
+
 def test_two_chats_have_different_seeds(person):
     write(person)
     write(person)
@@ -449,6 +460,41 @@ def test_a_script_gets_the_page_without_waiting(person, monkeypatch):
     code = Turn.objects.get(role="assistant").code
     assert f'data-events="/s/small-chat/turns/{code}/events"' in response.content.decode()
     assert person.client.cookies
+
+
+def shown_of(person):
+    events = Event.objects.filter(visit=person.visit, stage="chat", kind=Event.Kind.SUBMITTED).order_by("pk")
+    return [event.detail.get("shown") for event in events]
+
+
+def test_when_a_reply_came_to_stand_on_the_screen_is_noted_with_the_next_message(person):
+    write(person, "First.")
+    person.post({"message": "Second.", "shown": "350,1200"}, action="send")
+
+    assert shown_of(person) == [None, {"reply": 1, "first_ms": 350, "whole_ms": 1200}]
+
+
+def test_the_last_reply_of_a_chat_is_noted_when_the_person_goes_on(person):
+    write(person, "First.")
+    write(person, "Second.")
+    assert person.post({"shown": "350,1200"}).stage == "rate"
+
+    assert shown_of(person)[-1] == {"reply": 3, "first_ms": 350, "whole_ms": 1200}
+
+
+@pytest.mark.parametrize("nonsense", ["", "350", "1200,350", "-1,5", "1,99999999", "a,b", "1.5,2", "1,2,3", "٣,٤"])
+def test_nonsense_about_it_is_ignored_and_the_message_is_taken(person, nonsense):
+    write(person, "First.")
+    person.post({"message": "Second.", "shown": nonsense}, action="send")
+
+    assert shown_of(person) == [None, None]
+
+
+def test_nothing_is_noted_of_a_reply_that_failed(person):
+    write(person, "First.", Failure("refused", "no"))
+    person.post({"shown": "350,1200"})
+
+    assert shown_of(person)[-1] is None
 
 
 def test_the_script_is_small():
