@@ -41,10 +41,11 @@ def brings(base: Path, adapter: Path) -> list[str]:
 
 
 def _has_other_weights(adapter: Path) -> bool:
-    return any("lora_" not in name and "token_adapter" not in name for name in _shapes(adapter))
+    return any("lora_" not in name and "token_adapter" not in name for name in shapes(adapter))
 
 
-def _shapes(adapter: Path) -> dict[str, list[int]]:
+def shapes(adapter: Path) -> dict[str, list[int]]:
+    """Its weights' names and sizes, from the file's header."""
     from safetensors import safe_open
 
     if not (adapter / WEIGHTS).is_file():
@@ -94,5 +95,5 @@ def merged(model: Any, tokenizer: Any, adapter: Path) -> Any:
 
 def _rows_of_embedding(model: Any, tokenizer: Any, adapter: Path) -> int:
     """As many as it was trained with, which may be more than there are tokens: many bases are padded."""
-    saved = [shape[0] for name, shape in _shapes(adapter).items() if name.endswith("embed_tokens.weight")]
+    saved = [shape[0] for name, shape in shapes(adapter).items() if name.endswith("embed_tokens.weight")]
     return saved[0] if saved else max(len(tokenizer), model.get_input_embeddings().weight.shape[0])

@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inference.conversion import content_hashes
+from inference.engines.adapters import shapes
 from inference.engines.base import (
     Event,
     EventStream,
@@ -458,10 +460,26 @@ def with_adapter(model: Any, name: str, path: Path) -> Any:
     config = PeftConfig.from_pretrained(str(path))
     if config.modules_to_save or getattr(config, "trainable_token_indices", None) or getattr(config, "use_dora", False):
         raise ModelError(f"The adapter in {path} changes more than LoRA layers; merge it into its base first.")
-    if isinstance(model, PeftModel):
-        model.load_adapter(str(path), adapter_name=name)
-        return model
-    return PeftModel.from_pretrained(model, str(path), adapter_name=name)
+    try:
+        if isinstance(model, PeftModel):
+            model.load_adapter(str(path), adapter_name=name)
+        else:
+            model = PeftModel.from_pretrained(model, str(path), adapter_name=name)
+    except RuntimeError as problem:
+        if "size mismatch" not in str(problem):
+            raise
+        raise ModelError(f"The adapter in {path} was made for another base: its layers have other sizes.") from problem
+    placed, saved = placed_matrices(model, name), len(shapes(path))
+    if placed != saved:
+        # Peft would leave out what does not fit and draw at random what is missing, and only warn.
+        raise ModelError(f"The adapter in {path} was made for another base: it has {saved} matrices, {placed} fit.")
+    return model
+
+
+def placed_matrices(model: Any, name: str) -> int:
+    """How many places for LoRA matrices this adapter has in the model."""
+    paths = (pairwise(path.split(".")) for path, _ in model.named_parameters())
+    return sum(any(part.startswith("lora_") and then == name for part, then in path) for path in paths)
 
 
 def adapter_scale(model: Any, name: str) -> float | list[float]:

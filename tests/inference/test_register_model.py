@@ -13,6 +13,7 @@ from ratings.studyfile import publishing
 from tests.factories import UserFactory, study_source
 from tests.inference.misbehaving import serving
 from tests.inference.test_standing_alone import tuned
+from tests.inference.tiny import build_adapter
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +134,21 @@ def test_weights_that_do_not_fit_their_config_are_refused(folder, tmp_path):
 
     assert "cannot be loaded" in fault
     assert "weights are missing" in fault
+
+
+@pytest.mark.parametrize(
+    ("config", "part"), [({"num_hidden_layers": 3}, "it has 42 matrices, 28 fit"), ({"hidden_size": 32}, "other sizes")]
+)
+def test_an_adapter_of_another_base_is_refused(folder, tmp_path, config, part):
+    from transformers import AutoConfig, LlamaForCausalLM
+
+    other = copy_of(folder, tmp_path / "other", **config)
+    LlamaForCausalLM(AutoConfig.from_pretrained(other)).save_pretrained(other)
+    adapter = build_adapter(tmp_path / "adapter", other, seed=1)
+
+    (fault,) = refused("willow", "--path", folder, "--adapter", adapter)
+    assert "was made for another base" in fault
+    assert part in fault
 
 
 def test_files_that_are_no_weights_are_refused(folder, tmp_path):
