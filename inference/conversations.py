@@ -19,6 +19,7 @@ POLICY: dict[str, Any] = {
     "first_token_s": 60,
     "turn_s": 180,
     "release": "sentence",
+    "pace": None,  # words a minute; None: as soon as they are made
     "exchanges": {"min": 3, "max": 8},
     # A message is not taken when so many wait already, or when its reply would begin so much later.
     "most_waiting": 200,

@@ -411,6 +411,10 @@ class Chat(Part):
     exchanges: Exchanges = Exchanges()
     release: Literal["token", "sentence", "whole"] = "sentence"
     """How the reply appears: word by word, sentence by sentence, or at once. The same in all arms."""
+    pace: Annotated[Whole, Field(ge=60, le=1000)] | None = None
+    """How many words of a reply appear a minute, in all arms, so that none looks quicker than another. They begin after
+    two seconds. Only arms that are quicker than the pace look alike: take one below the speed of the slowest. Left out,
+    words appear as soon as they are made."""
     opening: Text | None = None
     """What the program says first, the same in all arms."""
     after_failure: Literal["rate", "skip", "end"] = "rate"

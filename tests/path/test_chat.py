@@ -417,15 +417,15 @@ def test_the_conversation_is_opened_with_its_first_message(person):
     assert exposure.shown_at is not None
 
 
-def test_the_pace_of_the_study_holds_in_every_arm(db):
-    person = Person(chat_study(chat={"exchanges": {"min": 2, "max": 3}, "pace": 240}))
-    write(person)
-    write(person)
-    person.post()
-    person.rate()
-    write(person)
+def test_the_pace_of_the_study_is_frozen_in_the_conversation(db):
+    study = chat_study(chat={"exchanges": {"min": 2, "max": 3}, "pace": 240})
+    pool.register(ChatModel.objects.get(key="larkspur-7b"), ScriptedEngine())
+    person = Person(study)
+    person.go_to("chat")
+    person.post({"message": "Exams"}, action="send")
+    pool.close()
 
-    assert [c.policy["pace"] for c in Conversation.objects.all()] == [240, 240]
+    assert Conversation.objects.get().policy["pace"] == 240
 
 
 def test_two_chats_have_different_seeds(person):

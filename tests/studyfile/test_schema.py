@@ -148,6 +148,13 @@ def test_a_model_without_sampling_gets_the_usual_one_spelt_out():
     assert (sampling.temperature, sampling.top_p, sampling.max_new_tokens) == (0.7, 0.9, 160)
 
 
+@pytest.mark.parametrize(("pace", "allowed"), [("240", True), ("59", False), ("1001", False), ("3.5", False)])
+def test_a_pace_is_a_number_of_words_that_can_be_read(pace, allowed):
+    chat = changed(("mode: stored", "mode: chat"), *((f"prompt: {n}", f"scenario: {n}") for n in ORDINALS))
+
+    assert any("chat.pace" in fault for fault in faults(chat + f"chat: {{pace: {pace}}}\n")) is not allowed
+
+
 def test_items_for_tuning_are_shown_to_nobody():
     held_back = study(("{key: one,", "{key: one, split: tune,"))
 
