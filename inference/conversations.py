@@ -119,6 +119,14 @@ def _refuse_when_busy(conversation: Conversation) -> None:
         raise Busy(max(SHORTEST_RETRY, (seconds or 0) - policy["longest_wait_s"]))
 
 
+def went_out(turns: Iterable[Turn]) -> None:
+    """These messages went out with a page: for replies that no stream brought before, that was the first time."""
+    # What stands at index 0 was said by nobody's model.
+    replies = [turn for turn in turns if turn.index and turn.role == Turn.Role.ASSISTANT]
+    if unsent := [turn.pk for turn in replies if turn.state == LeaseState.DONE and turn.first_sent_at is None]:
+        Turn.objects.filter(pk__in=unsent, first_sent_at=None).update(first_sent_at=timezone.now())
+
+
 def may_be_asked_again(reply: Turn) -> bool:
     """Whether one more try is due, and could help."""
     return reply.state == LeaseState.FAILED and not reply.asked_again and reply.failure != PAST_HELP

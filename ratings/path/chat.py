@@ -160,6 +160,7 @@ def chat(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
             place = Place(visit, current_exposure(visit) or exposure)
         if "X-Live" in request.headers:
             return _show(request, place)
+        conversations.went_out(place.turns)
         return serve(request, visit, "ratings/chat.html", place.page, exposure, place=place)
     place.page.check(request)
     if "message" in request.POST:
@@ -255,6 +256,7 @@ def _conversation(place: Place) -> Conversation:
 
 
 def _show(request: HttpRequest, place: Place, **context) -> HttpResponse:
+    conversations.went_out(place.turns)
     return show(request, place.visit, "ratings/chat.html", STAGE, place.page, place=place, **context)
 
 

@@ -462,6 +462,28 @@ def test_a_script_gets_the_page_without_waiting(person, monkeypatch):
     assert person.client.cookies
 
 
+def test_without_a_stream_a_reply_goes_out_with_the_first_page_that_has_it(person):
+    person.post({"message": "I worry."}, action="send")
+    assert Turn.objects.replies().get().first_sent_at is None
+    reply_to_all()
+    person.get(person.page.address)
+    first = Turn.objects.replies().get().first_sent_at
+    person.get(person.page.address)
+
+    assert first is not None
+    assert Turn.objects.replies().get().first_sent_at == first
+
+
+def test_what_the_stream_noted_of_a_reply_stays(person):
+    person.post({"message": "I worry."}, action="send")
+    reply_to_all()
+    at = timezone.now() - timedelta(minutes=1)
+    Turn.objects.replies().update(first_sent_at=at)
+    person.get(person.page.address)
+
+    assert Turn.objects.replies().get().first_sent_at == at
+
+
 def shown_of(person):
     events = Event.objects.filter(visit=person.visit, stage="chat", kind=Event.Kind.SUBMITTED).order_by("pk")
     return [event.detail.get("shown") for event in events]
