@@ -10,7 +10,7 @@ from tests.desk.conftest import draft_of
 
 ARGUMENTS = {"slug": "small-study", "state": "paused", "number": 1, "stage": "rate"}
 READS = ("studies", "upload", "schema", "study", "edit", "download", "preview", "preview_page")
-READS += ("invitations", "codes", "live", "publish", "move")
+READS += ("invitations", "codes", "live", "publish", "move", "operations")
 WRITES = ("upload", "check", "publish", "move", "edit", "discard", "pilot_yourself", "invitations", "links_csv")
 WRITES += ("qr_sheet", "codes", "retry")
 OF_A_STUDY = [pattern.name for pattern in urlpatterns if "slug" in pattern.pattern.converters]
