@@ -22,6 +22,7 @@ from inference.conversion import DEFAULT_MODEL_KEY, DEFAULT_MODEL_NAME, Conversi
 from inference.engines.adapters import AdapterError, brings, config_of
 from inference.engines.base import Engine, Failure, Final, GenRequest, Sampling, Token
 from inference.engines.folders import config_in, faults_in, first_line, parameters_in
+from inference.hub import HubError, downloaded
 from inference.models import ChatModel
 from inference.oldweights import OldWeightsError, converted, old_weights
 
@@ -47,6 +48,8 @@ class Asked:
 
     key: str
     path: str = ""
+    hub: str = ""
+    revision: str = ""
     adapter: str = ""
     server: str = ""
     model: str = ""
@@ -83,7 +86,7 @@ def _faults_of_request(asked: Asked) -> Iterator[str]:
 
 
 def _in_folder(asked: Asked, progress: Progress) -> tuple[ChatModel, dict[str, str]]:
-    given, given_adapter = _looked_at(asked, progress)
+    given, given_adapter, commit = _looked_at(asked, progress)
     try:
         folder = _as_safetensors(given, progress)
         adapter = _as_safetensors(given_adapter, progress) if given_adapter else None
@@ -99,30 +102,44 @@ def _in_folder(asked: Asked, progress: Progress) -> tuple[ChatModel, dict[str, s
         adapter=_place(adapter) if adapter else "",
         stands_alone=bool(extras),
         options=_without_empty(rows=asked.rows, template=asked.template),
-        names=_names(asked, DEFAULT_MODEL_NAME if is_default else given.name, kind, called),
+        revision=commit,
+        names=_names(asked, *_called(asked, given), kind, called),
         hashes=registry.hashes_of(folder, adapter),
     )
     _refuse_another_format(model)
     _refuse_change_of_published(model)
     engine, reply, seconds = _try(lambda: _loaded(model, folder), model.variant)
-    return model, _described_folder(model, folder, extras, engine) | _sample(reply, seconds)
+    from_hub = {"hub": f"{asked.hub}, revision {commit}"} if asked.hub else {}
+    return model, _described_folder(model, folder, extras, engine) | from_hub | _sample(reply, seconds)
 
 
-def _looked_at(asked: Asked, progress: Progress) -> tuple[Path, Path | None]:
-    """The folders of the model and of its adapter, if nothing speaks against them."""
+def _looked_at(asked: Asked, progress: Progress) -> tuple[Path, Path | None, str]:
+    """The folders of the model and of its adapter, if nothing speaks against them, and the hub's revision."""
     faults = list(_faults_of_request(asked))
     if asked.model or asked.key_env or asked.extra_body:
         faults.append("--model, --key-env and --extra-body are for a --server.")
-    base = DEFAULT_MODEL_NAME if asked.path == DEFAULT_MODEL_KEY else str(Path(asked.path).expanduser().resolve())
     adapter = Path(asked.adapter).expanduser().resolve() if asked.adapter else None
     try:
-        folder = registry.folder_of(base, progress)
+        folder, commit = _base(asked, progress)
         faults += faults_in(folder, adapter, asked.template or None)
-    except ConversionError as problem:
+    except (ConversionError, HubError) as problem:
         faults.append(str(problem))
     if faults:
         raise Refused(*faults)
-    return folder, adapter
+    return folder, adapter, commit
+
+
+def _base(asked: Asked, progress: Progress) -> tuple[Path, str]:
+    if asked.hub:
+        return downloaded(asked.hub, settings.MODELS_DIR, asked.revision, progress)
+    base = DEFAULT_MODEL_NAME if asked.path == DEFAULT_MODEL_KEY else str(Path(asked.path).expanduser().resolve())
+    return registry.folder_of(base, progress), ""
+
+
+def _called(asked: Asked, folder: Path) -> list[str]:
+    if asked.hub:
+        return [asked.hub, asked.hub.rpartition("/")[2]]
+    return [DEFAULT_MODEL_NAME if asked.path == DEFAULT_MODEL_KEY else folder.name]
 
 
 def _as_safetensors(folder: Path, progress: Progress) -> Path:
@@ -362,7 +379,7 @@ def _refuse_change_of_published(model: ChatModel) -> None:
         )
 
 
-STORED = ("engine", "base", "adapter", "stands_alone", "served_as", "options", "names", "hashes")
+STORED = ("engine", "base", "revision", "adapter", "stands_alone", "served_as", "options", "names", "hashes")
 
 
 @transaction.atomic
