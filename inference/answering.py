@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 GRACE = 3.0
 # Workers that were lost with a turn say nothing against it, up to so many: it may be what kills them.
 LOST_FOR_NOTHING = 3
-# A server that is away is asked again after 1, 2, 4 seconds and so on, and at least this often.
+# What failed is tried again after 1, 2, 4 seconds and so on, but never later than this.
 LONGEST_WAIT = 15.0
 
 
@@ -338,10 +338,11 @@ class Work:
             return None
         seconds = failure.retry_after
         if seconds is None:
-            seconds = 2.0 ** (self.attempt - 1)
+            # Attempts that cost nothing may be many.
+            seconds = min(LONGEST_WAIT, 2.0 ** min(10, self.attempt - 1))
             if failure.kind == "unavailable":
                 # Those who wait for the same server do not all come back at the same moment.
-                seconds = min(LONGEST_WAIT, seconds) * uniform(0.5, 1.0)
+                seconds *= uniform(0.5, 1.0)
         return timezone.now() + timedelta(seconds=seconds)
 
     def _may_wait(self) -> bool:

@@ -108,11 +108,7 @@ def say(conversation: Conversation, text: str, index: int) -> Turn:
 
 def _refuse_when_busy(conversation: Conversation) -> None:
     policy, model = POLICY | conversation.policy, conversation.answered_by.chat_model
-    people = Turn.objects.open().filter(
-        background=False,
-        conversation__setup__chat_model__engine=model.engine,
-        conversation__setup__chat_model__base=model.base,
-    )
+    people = workers.waited_for(model)
     waiting = people.filter(state=LeaseState.QUEUED).count()
     seconds = workers.wait_seconds(model.engine_name, waiting, people.count() - waiting) if waiting else 0
     if waiting >= policy["most_waiting"] or (seconds or 0) > policy["longest_wait_s"]:

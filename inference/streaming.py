@@ -137,11 +137,7 @@ def look_at(turn_code: str) -> Look:
         if turn.state != LeaseState.QUEUED:
             return Look(turn.state, turn.attempts, turn.released or "")
         model = turn.conversation.answered_by.chat_model
-        people = Turn.objects.open().filter(
-            background=False,
-            conversation__setup__chat_model__engine=model.engine,
-            conversation__setup__chat_model__base=model.base,
-        )
+        people = workers.waited_for(model)
         ahead = people.filter(state=LeaseState.QUEUED, pk__lt=turn.pk).count()
         running = people.filter(state=LeaseState.RUNNING).count()
         return Look(turn.state, turn.attempts, "", ahead, workers.wait_seconds(model.engine_name, ahead, running))

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from inference import capacity
 from inference.capacity import Pace
-from inference.models import ChatModel, Worker
+from inference.models import ChatModel, Turn, TurnQuerySet, Worker
 from inference.pool import Slot, Status, pool
 
 TELL_EVERY = 3.0  # seconds
@@ -69,6 +69,15 @@ def chat_places(engines: Iterable[str]) -> int | None:
     for engine, pace in _paces(engines):
         places[engine] = places.get(engine, 0) + CHATTERS_PER_REPLY * pace.replies_in_time()
     return min(places.values(), default=None)
+
+
+def waited_for(model: ChatModel) -> TurnQuerySet:
+    """The replies that people wait for from the engine that answers for this model."""
+    if model.stands_alone or model.engine == ChatModel.Engine.SCRIPTED:
+        served = ChatModel.objects.filter(key=model.key)
+    else:
+        served = ChatModel.objects.filter(engine=model.engine, base=model.base, stands_alone=False)
+    return Turn.objects.open().filter(background=False, conversation__setup__chat_model__in=served)
 
 
 def wait_seconds(engine: str, ahead: int, running: int) -> int | None:

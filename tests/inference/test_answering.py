@@ -136,6 +136,14 @@ def test_it_waits_as_long_as_a_server_asks(reply):
     assert run(reply, "Too early.").requests == []
 
 
+def test_after_many_attempts_that_cost_nothing_it_is_still_tried_again_soon(reply):
+    Turn.objects.filter(pk=reply.pk).update(attempts=2000, attempts_allowed=3000)
+
+    run(reply, Failure("engine", "It broke."))
+
+    assert timezone.now() < reply.not_before < timezone.now() + timedelta(seconds=20)
+
+
 def test_after_the_last_attempt_it_has_failed_with_its_reason(reply):
     for _ in range(3):
         run(reply, Failure("engine", "It broke."))

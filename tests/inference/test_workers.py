@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from inference import capacity, workers
+from inference import capacity, conversations, workers
 from inference.capacity import Pace
 from inference.engines.scripted import ScriptedEngine
 from inference.local import LocalDispatcher
-from inference.models import Worker
+from inference.models import ChatModel, Setup, Worker
 from inference.pool import Pool, Slot
 
 ENGINE = "scripted:test-model"
@@ -112,3 +112,20 @@ def test_a_dispatcher_tells_of_itself_and_says_goodbye(chat_model):
     pool.close()
 
     assert not Worker.objects.exists()
+
+
+def asked(key: str, **fields) -> ChatModel:
+    """A model of which somebody waits for a reply."""
+    model = ChatModel.objects.create(key=key, **{"base": "small", "names": [key]} | fields)
+    setup = Setup.objects.of(model, "You listen.", {}, [])
+    conversations.say(conversations.open_live(setup, seed=1), "Hello.", 0)
+    return model
+
+
+def test_people_wait_together_for_a_base_and_its_adapters_and_apart_for_what_stands_alone():
+    plain = asked("plain")
+    tuned = asked("tuned", adapter="/adapters/tuned")
+    alone = asked("alone", adapter="/adapters/alone", stands_alone=True)
+    scripts = [asked("one", engine="scripted", base=""), asked("two", engine="scripted", base="")]
+
+    assert [workers.waited_for(model).count() for model in (plain, tuned, alone, *scripts)] == [2, 2, 1, 1, 1]
