@@ -15,7 +15,7 @@ from random import uniform
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F, Min
 from django.utils import timezone
 
@@ -422,7 +422,8 @@ class Keeper:
                 self._idle.clear()
             try:
                 self.renew(works)
-            except DatabaseError:
+            except Exception:
+                # Whatever it is, this thread goes on: without it every reply of this process would be lost.
                 log.exception("Leases could not be renewed; trying again.")
         connection.close()
 

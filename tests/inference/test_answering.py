@@ -1,3 +1,4 @@
+import threading
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -245,6 +246,20 @@ def test_renewing_keeps_a_lease(reply):
 
     reply.refresh_from_db()
     assert reply.lease_until > timezone.now() + LEASE - timedelta(seconds=2)
+
+
+def test_a_fault_while_leases_are_renewed_does_not_end_the_renewing(monkeypatch):
+    keeper, renewed = answering.Keeper(), threading.Event()
+
+    def renew(works):
+        monkeypatch.setattr(keeper, "renew", lambda works: renewed.set())
+        raise ValueError("A fault of ours.")
+
+    monkeypatch.setattr(answering, "RENEW_EVERY", 0.01)
+    monkeypatch.setattr(keeper, "renew", renew)
+
+    with keeper.holding(object()):
+        assert renewed.wait(5)
 
 
 def test_without_a_first_word_in_time_the_attempt_is_given_up(open_conversation, monkeypatch):
