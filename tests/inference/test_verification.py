@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from django.db import connections
 
 from inference import answering, conversations, verification
 from inference.engines.huggingface import HuggingFaceEngine
@@ -16,6 +17,16 @@ def engine(folder, adapters):
     engine.close()
 
 
+def answer_together(replies, engine):
+    def work(pk):
+        answering.answer(pk, "w1", engine)
+        connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(pk,)) for pk in replies]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+
 @pytest.fixture
 def arms(engine, folder, adapters):
     """Six replies of three models, made together in one batch of strangers; turn to arm."""
@@ -26,15 +37,7 @@ def arms(engine, folder, adapters):
         model, _ = ChatModel.objects.get_or_create(key=name, defaults={"base": str(folder), "adapter": adapter})
         setup = Setup.objects.of(model, "You listen.", {"temperature": 0.3 * number, "max_new_tokens": 12}, [])
         replies[conversations.say(conversations.open_live(setup, seed=number), f"hello {number}", 0).pk] = name
-    from django.db import connections
-
-    def work(pk):
-        answering.answer(pk, "w1", engine)
-        connections.close_all()
-
-    threads = [threading.Thread(target=work, args=(pk,)) for pk in replies]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    answer_together(replies, engine)
     return replies
 
 
@@ -90,3 +93,25 @@ def test_a_model_that_is_gone_cannot_be_run_again(arms):
 def test_the_same_seed_chooses_the_same_sample():
     assert verification.sample(range(100), 5, 3) == verification.sample(range(100), 5, 3)
     assert verification.sample(range(100), 5, 3) != verification.sample(range(100), 5, 4)
+
+
+@pytest.mark.model
+def test_replies_that_the_real_model_drew_together_come_out_the_same_alone(default_model):
+    engine = HuggingFaceEngine(default_model, threads=1)
+    model = ChatModel.objects.create(key="real")
+    setup = Setup.objects.of(model, "You listen.", {"temperature": 0.7, "top_p": 0.9, "max_new_tokens": 40}, [])
+    talks = [conversations.open_live(setup, seed=number) for number in range(4)]
+    for index, said in ((0, "I am worried about my exam."), (2, "And I cannot sleep.")):
+        answer_together([conversations.say(talk, f"{said} {talk.seed}", index).pk for talk in talks], engine)
+    engine.close()
+    second = Attempt.objects.filter(turn__index=3)
+    arms = dict.fromkeys(second.values_list("turn", flat=True), "real")
+
+    told = verification.summary(
+        list(verification.verify(arms, lambda model: HuggingFaceEngine(default_model, max_batch=1, threads=1)))
+    )
+
+    recorded = [attempt.provenance for attempt in second]
+    assert max(each["batch_mean"] for each in recorded) > 2
+    assert all(each["cached_tokens"] for each in recorded)
+    assert (told["compared"], told["same"]) == (4, 4)
