@@ -11,9 +11,10 @@ from ratings.frames import NothingPublished
 class Command(BaseCommand):
     help = (
         "Make a sample of a study's replies again, each alone, and say how many come out the same. On a CPU in float32 "
-        "all should. On a GPU, in bfloat16 or on a server the others in a batch can change the rounding, so a reply "
-        "may differ from some token on: what is stored stays the record. A server's reply is compared by its text "
-        "where it tells no tokens. No text is printed."
+        "all should, on the same kind of processor with the same versions, whoever was in their batch. On a GPU, in "
+        "bfloat16, on a server or on another kind of processor the rounding can change, so a reply may differ from "
+        "some token on: what is stored stays the record. A server's reply is compared by its text where it tells no "
+        "tokens. No text is printed."
     )
 
     def add_arguments(self, parser):
