@@ -34,7 +34,7 @@ def brings(base: Path, adapter: Path) -> list[str]:
         "layers trained as a whole (modules_to_save)": config.get("modules_to_save"),
         "trained tokens (trainable_token_indices)": config.get("trainable_token_indices"),
         "trained single parameters (target_parameters)": config.get("target_parameters"),
-        "weights of the base itself": _has_other_weights(adapter),
+        "weights of the base itself": kind == "LORA" and _has_other_weights(adapter),
         **_in_its_tokenizer(base, adapter),
     }
     return [reason for reason, holds in reasons.items() if holds]
