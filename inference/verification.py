@@ -1,7 +1,7 @@
 """Finished replies made again, each alone, with what was recorded of them: do they come out the same?
 
-What is stored stays the record. In float32 on a CPU a reply is repeated token by token; in bfloat16, on a GPU or on a
-server, who else was in the batch can change the rounding, and with it a close choice.
+What is stored stays the record. Who else was in the batch changes the rounding, and with it a very close choice: so
+little in float32 on a CPU that replies are repeated token by token, more in bfloat16, on a GPU or on a server.
 """
 
 import random
