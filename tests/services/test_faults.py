@@ -105,7 +105,7 @@ class Site:
     def taken_up_after(self, since) -> list[float]:
         """For each attempt that was cut off, how long after its worker's end, or its claim, the next one began.
 
-        While the database is away nobody can take up anything: then it counts from its return.
+        Those that met the restart of the database are left out: while it is away nobody can take up anything.
         """
         rows = self.installation.ask(
             "SELECT split_part(cut.worker, '-', 2)::int, extract(epoch FROM cut.claimed_at)::float,"
@@ -116,11 +116,12 @@ class Site:
             since,
         )
         killed = {pid: when for when, _, pid in self.supervisor.killed}
-        seconds = []
-        for pid, claimed, taken_up in rows:
-            cut = killed.get(pid, claimed)
-            seconds.append(taken_up - max([cut, *(back for back in self.database_back if back < taken_up)]))
-        return seconds
+        cuts = [(killed.get(pid, claimed), taken_up) for pid, claimed, taken_up in rows]
+        return [
+            taken_up - cut
+            for cut, taken_up in cuts
+            if not any(cut < back < taken_up + RESUMED_WITHIN for back in self.database_back)
+        ]
 
 
 @pytest.fixture(scope="module")

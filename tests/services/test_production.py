@@ -7,7 +7,7 @@ import subprocess
 import httpx
 import pytest
 
-from tests.services.conftest import BIN, ROOT, kill, wait_until
+from tests.services.conftest import BIN, ROOT, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -93,15 +93,3 @@ def test_a_worker_that_cannot_find_its_model_says_so(talk):
         assert worker.wait(30) != 0
 
     assert re.search(r"EVALSITE_ANSWERS names nobody, unknown here\. Known are: .*tiny", talk.log("celery"))
-
-
-def test_a_killed_worker_costs_seconds_and_no_turn(talk):
-    with talk.worker() as first, talk.pages() as pages:
-        wait_until(lambda: is_ready(talk), 60)
-        with talk.worker():
-            wait_until(lambda: is_ready(talk, 2), 60)
-            kill(first)
-            done = talk.manage("simulate", "talk", "--participants", "4", "--seed", "2", "--url", pages, check=False)
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert turns(talk, "failed") == 0
