@@ -10,10 +10,10 @@ from ratings.frames import NothingPublished
 
 class Command(BaseCommand):
     help = (
-        "Make a sample of a study's replies again, each alone, and say how many come out the same. On a CPU in float32, "
-        "on the same kind of processor with the same versions, practically all should: who else was in the batch moves "
-        "a logit by less than 0.0001, which hardly ever decides. In bfloat16, on a GPU, on a server or on another kind "
-        "of processor it is more, and a reply may differ from some token on: what is stored stays the record. A "
+        "Make a sample of a study's replies again, each alone, and say how many come out the same. On a CPU in float32 "
+        "and on the same kind of processor with the same versions, practically all should: who else was in the batch "
+        "moves a logit by less than 0.0001, which hardly ever decides. In bfloat16, on a GPU, a server or another "
+        "kind of processor it is more, and a reply may differ from some token on: what is stored stays the record. A "
         "server's reply is compared by its text where it tells no tokens. No text is printed."
     )
 
