@@ -425,6 +425,8 @@ class Keeper:
             except Exception:
                 # Whatever it is, this thread goes on: without it every reply of this process would be lost.
                 log.exception("Leases could not be renewed; trying again.")
+                # A connection that broke stays broken.
+                connection.close()
         connection.close()
 
     def renew(self, works: list[Work]) -> None:

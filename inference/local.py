@@ -71,6 +71,8 @@ class LocalDispatcher:
                 self._beat()
             except Exception:
                 log.exception("The dispatcher could not look for work; it looks again.")
+                # A connection that broke stays broken.
+                connection.close()
             with self._changed:
                 self._changed.wait_for(lambda: self._woken or self._stopping, timeout=SWEEP_EVERY)
                 self._woken = False
