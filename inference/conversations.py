@@ -175,7 +175,9 @@ def given(messages: Iterable[Mapping[str, str]]) -> Conversation:
 @transaction.atomic
 def delete(pks: Iterable[int]) -> None:
     """Remove conversations with all that was said in them. A reply that is being made finds its turn gone."""
-    codes = list(Turn.objects.filter(conversation__in=pks).values_list("code", flat=True))
+    # A worker that is just writing down how a reply went is let finish first: nothing of it shall stay behind.
+    turns = Turn.objects.select_for_update().filter(conversation__in=pks)
+    codes = list(turns.values_list("code", flat=True))
     Conversation.objects.filter(pk__in=pks).delete()
     for code in codes:
         live.forget(code)

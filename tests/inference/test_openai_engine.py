@@ -68,7 +68,7 @@ def test_a_fault_of_the_server_is_told_by_its_kind(server, engine, answer, kind)
     assert ask(engine)[-1].kind == kind
 
 
-@pytest.mark.parametrize("header", ["7", formatdate(time.time() + 3600, usegmt=True)])
+@pytest.mark.parametrize("header", ["7", formatdate(time.time() + 3600, usegmt=True)], ids=["seconds", "date"])
 def test_the_server_says_when_to_come_again(server, engine, header):
     server.answers = [(429, {"Retry-After": header}, {})]
     failure = ask(engine)[-1]
