@@ -138,7 +138,7 @@ def test_it_waits_as_long_as_a_server_asks(reply):
 
 
 def test_after_many_attempts_that_cost_nothing_it_is_still_tried_again_soon(reply):
-    Turn.objects.filter(pk=reply.pk).update(attempts=2000, attempts_allowed=3000)
+    Turn.objects.filter(pk=reply.pk).update(attempts=2000, attempts_allowed=3000, claimed_at=timezone.now())
 
     run(reply, Failure("engine", "It broke."))
 
