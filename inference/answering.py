@@ -152,9 +152,13 @@ class Work:
             self._record(failure.kind, prompt_ids=failure.prompt_ids, output_ids=failure.output_ids)
         if held and not again and not self.turn.background:
             live.append(self.turn.code, self.attempt, "error", "")
-        if failure.kind == "refused" and self.engine and self.setup.chat_model.engine == ChatModel.Engine.OPENAI:
-            # Nobody new is sent to a server that will not answer; it is tried again after a while.
-            pool.give_up(self.setup.chat_model.engine_name, self.engine, failure.message)
+        if failure.kind == "refused" and self.setup.chat_model.engine == ChatModel.Engine.OPENAI:
+            self._leave_the_server_alone(failure.message)
+
+    def _leave_the_server_alone(self, reason: str) -> None:
+        """Nobody new is sent to a server that will not answer; it is tried again after a while."""
+        if self.engine and pool.give_up(self.setup.chat_model.engine_name, self.engine, reason):
+            pool.retire(self.engine)
 
     def stop(self) -> None:
         """Let go of the turn because this process ends; that is nobody's failure, so it costs no attempt."""

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from inference.engines.threads import prepare
@@ -52,13 +53,22 @@ def convert(models_dir: Path, progress: Progress = lambda line: None) -> Path:
     folder = models_dir / f"{DEFAULT_MODEL_KEY}-{digest[:16]}"
     if folder.is_dir():
         return folder
-    discard_half_made(models_dir)
     progress(f"Converting {source.name} to safetensors (once, about half a minute)")
-    partial = models_dir / f"{HALF_MADE}{folder.name}.{os.getpid()}"
-    partial.mkdir()
-    try:
+    with whole_or_absent(folder) as partial:
         _write(source, partial)
         content_hashes(partial)
+    progress("The model is ready")
+    return folder
+
+
+@contextmanager
+def whole_or_absent(folder: Path) -> Iterator[Path]:
+    """A place to make a folder in, which gets its name when it is complete: nobody ever sees half of it."""
+    _discard_half_made(folder.parent)
+    partial = folder.parent / f"{HALF_MADE}{folder.name}.{os.getpid()}"
+    partial.mkdir()
+    try:
+        yield partial
         try:
             partial.rename(folder)
         except OSError:
@@ -67,11 +77,9 @@ def convert(models_dir: Path, progress: Progress = lambda line: None) -> Path:
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    progress("The model is ready")
-    return folder
 
 
-def discard_half_made(models_dir: Path) -> None:
+def _discard_half_made(models_dir: Path) -> None:
     """What a killed conversion left behind; a fresh folder may be another process at work."""
     for folder in models_dir.glob(f"{HALF_MADE}*"):
         if time.time() - folder.stat().st_mtime > 600:

@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from inference.conversion import HALF_MADE, Progress, discard_half_made
+from inference.conversion import Progress, whole_or_absent
 
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 OLD_WEIGHTS = "pytorch_model*.bin"
@@ -53,10 +53,8 @@ def _downloaded(name: str, models_dir: Path, revision: str, progress: Progress) 
     files = [file.rfilename for file in found.siblings or ()]
     is_old = not any(file.endswith(".safetensors") and "/" not in file for file in files)
     models_dir.mkdir(parents=True, exist_ok=True)
-    discard_half_made(models_dir)
     progress(f"Downloading {name}, revision {commit[:12]}")
-    partial = models_dir / f"{HALF_MADE}{folder.name}.{os.getpid()}"
-    try:
+    with whole_or_absent(folder) as partial:
         api.snapshot_download(
             name,
             revision=commit,
@@ -65,7 +63,4 @@ def _downloaded(name: str, models_dir: Path, revision: str, progress: Progress) 
             ignore_patterns=["*/*"],
         )
         shutil.rmtree(partial / ".cache", ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder, commit

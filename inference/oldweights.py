@@ -5,13 +5,12 @@ that these files are trusted.
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from inference.canonical import digest
-from inference.conversion import HALF_MADE, Progress, content_hashes, discard_half_made
+from inference.conversion import Progress, content_hashes, whole_or_absent
 from inference.engines.threads import prepare
 
 INDEX = ".index.json"
@@ -34,20 +33,9 @@ def converted(source: Path, models_dir: Path, trusted: bool = False, progress: P
     folder = models_dir / f"{source.name}-{_digest(source, models_dir)[:16]}"
     if folder.is_dir():
         return folder
-    discard_half_made(models_dir)
     progress(f"Converting the weights in {source} to safetensors (once)")
-    partial = models_dir / f"{HALF_MADE}{folder.name}.{os.getpid()}"
-    partial.mkdir()
-    try:
+    with whole_or_absent(folder) as partial:
         _write(source, partial, trusted)
-        try:
-            partial.rename(folder)
-        except OSError:
-            # Another process may have been quicker; its folder is as good.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

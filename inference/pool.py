@@ -117,11 +117,22 @@ class Pool:
         with self._lock:
             self._slots[model.engine_name] = Slot("ready", engine=engine)
 
-    def give_up(self, name: str, engine: Engine, reason: str) -> None:
-        """Ask this engine for nothing more; the model is loaded anew when it is tried again."""
+    def give_up(self, name: str, engine: Engine, reason: str) -> bool:
+        """Ask this engine for nothing more; the model is loaded anew when it is tried again.
+
+        False when somebody else did so before; the engine is the first one's to close.
+        """
         with self._lock:
-            if (slot := self._slots.get(name)) and slot.engine is engine:
+            is_asked = (slot := self._slots.get(name)) is not None and slot.engine is engine
+            if is_asked:
                 self._slots[name] = Slot("failed", reason, failed_at=time.monotonic())
+            return is_asked
+
+    def retire(self, engine: Engine) -> None:
+        """Close an engine that is asked for nothing more when its last replies are made."""
+        with self._lock:
+            self._retiring.append(engine)
+        threading.Thread(target=self._retire, args=(engine,), name="retire", daemon=True).start()
 
     def close(self) -> None:
         with self._lock:
@@ -155,10 +166,8 @@ class Pool:
             if before is None or before is slot:
                 return
             self._slots[name] = slot
-            if not before.engine:
-                return
-            self._retiring.append(before.engine)
-        threading.Thread(target=self._retire, args=(before.engine,), name=f"retire-{name}", daemon=True).start()
+        if before.engine:
+            self.retire(before.engine)
 
     def _retire(self, engine: Engine) -> None:
         idle_since = time.monotonic()

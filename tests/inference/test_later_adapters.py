@@ -148,3 +148,16 @@ def test_two_late_adapters_are_loaded_one_after_the_other_at_most(pool, loader, 
 
     assert engines[0] is engines[1]
     assert len(loader.engines) == 2
+
+
+def test_an_engine_that_is_given_up_is_closed_by_whoever_was_first(db):
+    engine, engines = Closable(), Pool()
+    model = ChatModel.objects.create(key="far", engine=ChatModel.Engine.OPENAI, base="http://127.0.0.1:1/v1")
+    engines.register(model, engine)
+
+    assert engines.give_up(model.engine_name, engine, "It refuses.")
+    assert not engines.give_up(model.engine_name, engine, "It refuses.")
+    engines.retire(engine)
+
+    wait_until(lambda: engine.closed)
+    assert engines.state(model).status == "failed"
