@@ -193,8 +193,11 @@ def _described_folder(model: ChatModel, folder: Path, extras: list[str], engine:
 def _described_adapter(adapter: Path) -> str:
     config = config_of(adapter)
     targets = config.get("target_modules") or []
-    aims = targets if isinstance(targets, str) else ", ".join(sorted(targets))
-    return f"{adapter}, {config.get('peft_type')}, rank {config.get('r', '?')}, on {aims or 'nothing'}"
+    # Each layer may be named by its whole path; which kinds of layers there are says enough.
+    kinds = {str(target).rpartition(".")[2] for target in targets} if not isinstance(targets, str) else {targets}
+    return (
+        f"{adapter}, {config.get('peft_type')}, rank {config.get('r', '?')}, on {', '.join(sorted(kinds)) or 'nothing'}"
+    )
 
 
 def _refuse_another_format(model: ChatModel) -> None:

@@ -83,6 +83,18 @@ def test_an_adapter_shares_its_base(folder, adapters):
     assert "shares its base" in said
 
 
+def test_the_layers_an_adapter_is_on_are_named_once_by_their_kind(folder, adapters, tmp_path):
+    adapter = shutil.copytree(adapters["a"], tmp_path / "tuned")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    paths = [f"model.layers.{layer}.self_attn.{kind}_proj" for layer in (0, 1) for kind in "qkvo"]
+    mlp = [f"model.layers.{layer}.mlp.{kind}_proj" for layer in (0, 1) for kind in ("gate", "up", "down")]
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"target_modules": paths + mlp}))
+
+    said = register("willow", "--path", folder, "--adapter", adapter)
+
+    assert "on down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj\n" in said
+
+
 def test_an_adapter_with_tokens_of_its_own_stands_alone_and_is_served_so(folder, tmp_path):
     adapter = tuned(folder, tmp_path / "calm", tokens=["<calm>"])
     said = register("willow", "--path", folder, "--adapter", adapter)

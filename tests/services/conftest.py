@@ -23,6 +23,29 @@ from tests.inference.tiny import build_model
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
 
+TALK = """
+format: 1
+slug: talk
+title: A talk
+mode: chat
+contact: study-team@example.org
+minutes: 12
+target: 100
+consent: {version: "1", summary: Short., text: Long., ticks: [take_part]}
+scale: {min: 1, max: 10}
+criteria:
+  - {key: empathy_support, label: Empathy and Support, question: How supportive was it?,
+     definition: It takes in how you feel., low: Not at all, high: Very}
+arms:
+  - {key: linden, model: tiny, system: You listen., sampling: {temperature: 1.0, max_new_tokens: 24}}
+  - {key: rowan, model: tiny, system: You answer., sampling: {temperature: 1.0, max_new_tokens: 24}}
+items:
+  - {key: exam, scenario: You have an exam.}
+  - {key: home, scenario: You miss home.}
+design: {items_each: 2, arms: within, items_are: fixed}
+chat: {exchanges: {min: 1, max: 3}}
+"""
+
 
 def free_port() -> int:
     with socket.socket() as free:
@@ -165,6 +188,14 @@ class Installation:
         with psycopg.connect(self.database_url) as connection:
             connection.execute(statement, values)
 
+    def turns(self, state: str) -> int:
+        """How many replies are in this state."""
+        return self.ask("SELECT count(*) FROM inference_turn WHERE state = %s AND role = 'assistant'", state)[0][0]
+
+    def is_ready(self, workers: int = 1) -> bool:
+        heard = "SELECT count(*) FROM inference_worker WHERE status = 'ready' AND heard_at > now() - interval '10 s'"
+        return self.ask(heard)[0][0] >= workers
+
     def start(self, *command: str, **environment: str) -> subprocess.Popen:
         with open(self.folder / f"{Path(command[0]).name}.log", "a") as log:
             return subprocess.Popen(
@@ -250,3 +281,12 @@ def installation(tmp_path_factory, request, postgres_server, redis_server, tiny_
         str(tiny_folder),
     )
     return made
+
+
+@pytest.fixture(scope="module")
+def talk(installation) -> Installation:
+    """The installation with a published study of live chats."""
+    file = installation.folder / "talk.yaml"
+    file.write_text(TALK)
+    installation.manage("load_study", str(file), "--publish", "--acknowledge-no-screening")
+    return installation

@@ -16,7 +16,6 @@ import pytest
 
 from tests.services.conftest import ROOT, free_port, served_at, wait_until
 from tests.services.supervisor import Supervisor
-from tests.services.test_production import talk, turns  # noqa: F401
 
 pytestmark = pytest.mark.services
 
@@ -125,7 +124,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(talk):  # noqa: F811
+def site(talk):
     with Supervisor(talk) as supervisor, talk.clock():
         yield Site(talk, supervisor)
 
@@ -153,9 +152,9 @@ def test_a_hundred_people_chat_while_everything_is_killed(site, redis_server, po
     }
     site.wait_for_workers(3)
     with site.crowd(people=100, seed=5) as crowd:
-        wait_until(lambda: turns(site.installation, "running") >= 8, 60)
+        wait_until(lambda: site.installation.turns("running") >= 8, 60)
         began = time.monotonic()
-        while crowd.poll() is None and turns(site.installation, "done") < 300:
+        while crowd.poll() is None and site.installation.turns("done") < 300:
             # Two are there, so one is left.
             workers = site.wait_for_workers(2)
             time.sleep(chance.uniform(0.2, 1.5))
@@ -224,7 +223,7 @@ def test_wake_ups_that_come_many_times_over_make_no_second_reply(site):
     wake = "from inference import tasks; [tasks.send(engine) for engine in {!r} for _ in range(200)]"
     engines = [engine for (engine,) in site.installation.ask("SELECT DISTINCT engine FROM inference_worker")]
     with site.crowd(people=8, seed=8) as crowd:
-        wait_until(lambda: turns(site.installation, "running"), 60)
+        wait_until(lambda: site.installation.turns("running"), 60)
         site.installation.manage("shell", "-v0", "-c", wake.format(engines))
         summary_of(crowd)
     assert {row[2] for row in site.replies(since)} == {1}
