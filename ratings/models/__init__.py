@@ -12,7 +12,7 @@ from ratings.models.people import (
     VisitKey,
     Withdrawal,
 )
-from ratings.models.study import Arm, Criterion, Item, ReplyFile, StoredReply, Study, StudyVersion
+from ratings.models.study import Arm, Criterion, EarlyLook, Item, ReplyFile, StoredReply, Study, StudyVersion
 
 __all__ = [
     "AllocationRecord",
@@ -22,6 +22,7 @@ __all__ = [
     "Consent",
     "Criterion",
     "DataExport",
+    "EarlyLook",
     "Event",
     "Exclusion",
     "Exposure",

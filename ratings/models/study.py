@@ -228,3 +228,32 @@ class Criterion(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class EarlyLook(models.Model):
+    """Somebody saw results of real participants before the planned number was reached. Append-only.
+
+    The page opens them for a reason only. What a terminal, a program or an export shows is noted without one.
+    """
+
+    class By(models.TextChoices):
+        PAGE = "page", "on the report page"
+        COMMAND = "command", "at the command line"
+        EXPORT = "export", "by an export"
+        API = "api", "by the API"
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="early_looks")
+    # The pool of the versions whose results were seen.
+    pool = models.PositiveIntegerField()
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    by = models.CharField(max_length=10, choices=By)
+    reason = models.TextField(blank=True)
+    completed = models.PositiveIntegerField()
+    target = models.PositiveIntegerField()
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.study} at {self.completed} of {self.target}"
