@@ -15,7 +15,7 @@ from random import uniform
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Min
 from django.utils import timezone
 
@@ -58,7 +58,7 @@ def claim(turn_pk: int, worker: str, engine: Engine | None) -> "Work | None":
     with transaction.atomic():
         turns = Turn.objects.select_for_update(of=("self",)).select_related("conversation__setup__chat_model")
         turn = turns.filter(pk=turn_pk).first()
-        if turn is None or (attempt := Turn.objects.claim(turn_pk, worker)) is None:
+        if turn is None or (attempt := Turn.objects.claim(turn_pk, worker, computed_at=None)) is None:
             return None
         if turn.attempts and not turn.tries.filter(number=turn.attempts).exists():
             # Its worker was killed or has stalled: this is all that is known of that try.
@@ -92,7 +92,7 @@ class Work:
         pace = None if turn.background else self.policy.get("pace")
         self._pace = Pace(pace, self.policy["release"]) if pace else None
         # A clock of another machine may be ahead.
-        self._sent = self._claimed - max(0.0, (self.claimed_at - turn.created_at).total_seconds())
+        self._sent = self._claimed - max(0.0, (self.claimed_at - turn.asked_at).total_seconds())
         self._cut = threading.Event()
         self._is_cut_off = False
         self.computed: float | None = None  # the age at which the engine of a paced reply was done
@@ -216,12 +216,24 @@ class Work:
                 ahead.put(None)
             if self.when_computed:
                 self.when_computed()
+            self._note_computed()
 
-        threading.Thread(target=read, name=f"engine-{self.key}", daemon=True).start()
+        reader = threading.Thread(target=read, name=f"engine-{self.key}", daemon=True)
+        reader.start()
         while (event := ahead.get()) is not None:
             if isinstance(event, Exception):
                 raise event
             yield event
+        reader.join(timeout=5.0)  # it only writes down by now that it is done
+
+    def _note_computed(self) -> None:
+        """Tell other processes as well that its engine is free, so that nobody is told to wait for it."""
+        try:
+            Turn.objects.held(self.turn.pk, self.attempt).update(computed_at=timezone.now())
+        except DatabaseError as fault:
+            log.warning("That a reply is made could not be written down: %s", fault)
+        finally:
+            connection.close()
 
     def request(self) -> GenRequest:
         earlier = self.turn.conversation.turns.filter(index__lt=self.turn.index).order_by("index")
@@ -302,7 +314,7 @@ class Work:
             "engine": engine,
             "adapter": adapter,
             "host": settings.HOST_LABEL,
-            "queued_s": round((self.claimed_at - self.turn.created_at).total_seconds(), 3),
+            "queued_s": round((self.claimed_at - self.turn.asked_at).total_seconds(), 3),
             "releases": self._releases,
             "prompt_tokens": len(prompt_ids),
             "tokens": len(output_ids),

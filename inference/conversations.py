@@ -110,7 +110,8 @@ def _refuse_when_busy(conversation: Conversation) -> None:
     policy, model = POLICY | conversation.policy, conversation.answered_by.chat_model
     people = workers.waited_for(model)
     waiting = people.filter(state=LeaseState.QUEUED).count()
-    seconds = workers.wait_seconds(model.engine_name, waiting, people.count() - waiting) if waiting else 0
+    running = people.being_made().count() if waiting else 0
+    seconds = workers.wait_seconds(model.engine_name, waiting, running) if waiting else 0
     if waiting >= policy["most_waiting"] or (seconds or 0) > policy["longest_wait_s"]:
         raise Busy(max(SHORTEST_RETRY, (seconds or 0) - policy["longest_wait_s"]))
 
@@ -213,6 +214,7 @@ def _requeue(turns: TurnQuerySet, **fields: Any) -> int:
         failure="",
         finished_at=None,
         not_before=None,
+        requeued_at=timezone.now(),
         attempts_allowed=F("attempts") + POLICY["max_attempts"],
         **fields,
     )

@@ -35,7 +35,7 @@ class LeasedQuerySet(models.QuerySet):
         abandoned = Q(state=LeaseState.RUNNING, lease_until__lt=now)
         return self.filter(waiting | abandoned)
 
-    def claim(self, pk: int, worker: str) -> int | None:
+    def claim(self, pk: int, worker: str, **fields: Any) -> int | None:
         """Take a row for this worker; the number of the attempt, or None when another was quicker."""
         seen = self.filter(pk=pk).values_list("attempts", flat=True).first()
         if seen is None:
@@ -50,6 +50,7 @@ class LeasedQuerySet(models.QuerySet):
                 worker=worker,
                 claimed_at=now,
                 lease_until=now + LEASE,
+                **fields,
             )
         )
         return seen + 1 if taken else None

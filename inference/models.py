@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_urlsafe
 from typing import Self
 
@@ -167,6 +167,10 @@ class TurnQuerySet(LeasedQuerySet):
     def open(self) -> Self:
         return self.filter(state__in=[LeaseState.QUEUED, LeaseState.RUNNING])
 
+    def being_made(self) -> Self:
+        """Replies that an engine works on; one that is only being shown still, at its pace, keeps it busy no more."""
+        return self.filter(state=LeaseState.RUNNING, computed_at=None)
+
     def in_order_of_service(self) -> Self:
         """People who wait come before replies that are made in advance."""
         return self.order_by("background", "pk")
@@ -194,6 +198,10 @@ class Turn(Leased):
     attempts_allowed = models.PositiveIntegerField(default=3)
     # The participant asked again after it had failed, which they may do once.
     asked_again = models.BooleanField(default=False)
+    # When it was last asked for again after it had failed, by whomever.
+    requeued_at = models.DateTimeField(null=True)
+    # When the engine was done with a reply that is still being shown at its pace.
+    computed_at = models.DateTimeField(null=True)
     # When the first bytes of the reply went out to a browser.
     first_sent_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -213,6 +221,11 @@ class Turn(Leased):
 
     def __str__(self) -> str:
         return f"{self.conversation_id}/{self.index} {self.role} {self.state}"
+
+    @property
+    def asked_at(self) -> datetime:
+        """Since when somebody waits: the message that it answers, or the wish to have it tried again."""
+        return self.requeued_at or self.created_at
 
     @property
     def seed(self) -> int:

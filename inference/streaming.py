@@ -139,7 +139,7 @@ def look_at(turn_code: str) -> Look:
         model = turn.conversation.answered_by.chat_model
         people = workers.waited_for(model)
         ahead = people.filter(state=LeaseState.QUEUED, pk__lt=turn.pk).count()
-        running = people.filter(state=LeaseState.RUNNING).count()
+        running = people.being_made().count()
         return Look(turn.state, turn.attempts, "", ahead, workers.wait_seconds(model.engine_name, ahead, running))
     finally:
         connection.close()

@@ -3,18 +3,20 @@
 import threading
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 
 import pytest
 from django.db import connections
 
-from inference import answering, conversations
+from inference import answering, capacity, conversations
 from inference.engines.base import Failure
 from inference.engines.scripted import Script, ScriptedEngine
 from inference.engines.stored import StoredEngine
 from inference.live import live
 from inference.models import Turn
 from inference.release import Pace
+from inference.streaming import look_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEXT = "That sounds hard. I am here. Do you want to tell me more?"
@@ -37,6 +39,13 @@ def ask(open_conversation):
 
 def shown(reply):
     return "".join(event.text for event in live.read(reply.code) if event.kind == "token")
+
+
+def until(holds):
+    end = time.monotonic() + 5
+    while time.monotonic() < end and not holds():
+        time.sleep(0.01)
+    assert holds()
 
 
 @contextmanager
@@ -217,3 +226,64 @@ def test_a_second_try_catches_up_with_the_first(ask, monkeypatch):
 
     reply.refresh_from_db()
     assert reply.tries.get().provenance["releases"][-1][0] < 20
+
+
+def test_a_reply_that_is_only_being_shown_keeps_no_engine_busy(ask, monkeypatch):
+    first_sentence_at_once(monkeypatch)
+    reply = ask(pace=SLOWLY)
+
+    with being_shown(reply, ScriptedEngine([TEXT])) as work:
+        until(lambda: not Turn.objects.being_made().exists())
+        state = Turn.objects.get(pk=reply.pk).state
+        work.stop()
+
+    assert state == "running"
+
+
+def test_what_is_being_made_keeps_its_engine_busy(ask):
+    busy = []
+    reply = ask(pace=1200)
+
+    def look(request):
+        busy.append(Turn.objects.being_made().count())
+        return TEXT
+
+    answering.answer(reply.pk, "w1", ScriptedEngine(look))
+
+    assert busy == [1]
+
+
+def test_a_further_try_keeps_its_engine_busy_again(ask, monkeypatch):
+    first_sentence_at_once(monkeypatch)
+    reply = ask(pace=SLOWLY)
+    with being_shown(reply, ScriptedEngine([TEXT])) as work:
+        until(lambda: not Turn.objects.being_made().exists())
+        work.stop()
+
+    answering.claim(reply.pk, "w2", None)
+
+    assert Turn.objects.being_made().count() == 1
+
+
+def test_nobody_is_told_to_wait_for_replies_that_are_only_being_shown(ask, monkeypatch):
+    first_sentence_at_once(monkeypatch)
+    monkeypatch.setattr(capacity, "_paces", {"scripted:test-model": capacity.Pace(0.05, 0.01, 0.5, rows=1)})
+    reply = ask(pace=SLOWLY)
+
+    with being_shown(reply, ScriptedEngine([TEXT])) as work:
+        until(lambda: not Turn.objects.being_made().exists())
+        look = look_at(ask().code)
+        work.stop()
+
+    assert (look.state, look.ahead, look.seconds) == ("queued", 0, 0)
+
+
+def test_a_reply_asked_for_again_is_paced_from_then_on(ask, monkeypatch):
+    reply = ask(pace=6000)
+    long_ago = reply.created_at - timedelta(minutes=10)
+    Turn.objects.filter(pk=reply.pk).update(created_at=long_ago, state="failed")
+    conversations.ask_again(reply)
+
+    work = answering.claim(reply.pk, "w1", None)
+
+    assert work._claimed - work._sent < 60
