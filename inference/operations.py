@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
-from django.db.models import Count, IntegerField, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
 from inference.leases import LeaseState
@@ -34,11 +34,13 @@ HUNG_REPLIES = 4
 FAILING = 5
 FAILING_WITHIN = timedelta(minutes=10)
 # More rows than this teach nothing about p95, and the page is asked for every few seconds.
-MOST_TRIES = 5000
+MOST_REPLIES = 5000
+MODEL = "turn__conversation__setup__chat_model__key"
 # Not faults: the first is done, the others are tried again by somebody else.
 DONE, RETRIED = "done", ("lost", "stopped")
 
 Key = TypeVar("Key", bound=Hashable)
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,46 @@ class WorkerLine:
 
 @dataclass(frozen=True)
 class QueueLine:
-    """What waits for an engine, and what it works on."""
+    """What waits for an engine, and what it works on.
+
+    Somebody waits since their message, or since the reply was asked for again after it had failed. A worker could take
+    it since then, or since the last try ended, or since the pause after it was over: that is what alarms go by.
+    """
 
     engine: str
     models: list[str]
     waiting: int
     oldest: timedelta | None
+    untaken: int
+    untaken_for: timedelta | None
     in_advance: int
-    oldest_in_advance: timedelta | None
+    untaken_in_advance: int
+    untaken_in_advance_for: timedelta | None
     running: int
+    shown: int  # made, and shown still at their pace
+
+
+class OpenTurn(NamedTuple):
+    """A reply that is not there yet."""
+
+    model: int
+    state: str
+    background: bool
+    asked_at: datetime
+    not_before: datetime | None
+    lease_until: datetime | None
+    computed_at: datetime | None
+    tried_until: datetime | None
+
+    def is_in_hand(self, now: datetime) -> bool:
+        """Whether a worker has it that lives."""
+        return self.state == LeaseState.RUNNING and self.lease_until is not None and self.lease_until > now
+
+    @property
+    def free_since(self) -> datetime:
+        """Since when a worker could have taken it."""
+        moments = [self.asked_at, self.not_before, self.lease_until, self.tried_until]
+        return max(moment for moment in moments if moment)
 
 
 @dataclass(frozen=True)
@@ -88,20 +121,32 @@ class Speed:
         return self.tokens / (60 * self.minutes)
 
 
-class Try(NamedTuple):
-    """An attempt, as far as its times and its end go."""
+class Reply(NamedTuple):
+    """A reply to somebody, as far as its times go."""
 
     conversation: int
-    turn: int
     model: str
-    outcome: str
-    background: bool
-    asked_again: bool
-    turn_state: str
-    created_at: datetime
+    asked_at: datetime
     claimed_at: datetime
     first_token_at: datetime | None
     finished_at: datetime | None
+
+
+class Sample(NamedTuple):
+    """Replies to people; where there are very many, one of each `step`, by chance."""
+
+    replies: list[Reply]
+    step: int
+
+
+class Tally(NamedTuple):
+    """Tries that ended alike; `given_up`: those after which no further one is made."""
+
+    of: Any
+    outcome: str
+    background: bool
+    tries: int
+    given_up: int
 
 
 @dataclass(frozen=True)
@@ -117,15 +162,17 @@ class Spread:
 class Latency:
     """First token since the message came, and since a worker took it; the whole reply since the message came."""
 
-    n: int
     first: Spread | None
     first_from_claim: Spread | None
     whole: Spread | None
 
 
 @dataclass(frozen=True)
-class Failures:
+class Ends:
+    """How tries ended."""
+
     tries: int
+    replies: int  # to people, not in advance
     kinds: dict[str, int]
     retried: dict[str, int]
     given_up: int  # replies that nobody made in the end
@@ -176,42 +223,68 @@ def speed(minutes: int) -> Speed:
     return Speed(minutes, found["replies"], found["tokens"] or 0)
 
 
-def tries(since: datetime, **only: Any) -> list[Try]:
-    """The attempts begun since then, newest first, at most MOST_TRIES of them."""
-    rows = Attempt.objects.filter(claimed_at__gt=since, **only).order_by("-claimed_at")
-    fields = (
+def tried(since: datetime | None) -> QuerySet[Attempt]:
+    """The attempts begun since then; None: all."""
+    return Attempt.objects.all() if since is None else Attempt.objects.filter(claimed_at__gt=since)
+
+
+def sample(tries: QuerySet[Attempt], most: int = MOST_REPLIES) -> Sample:
+    """The replies to people among these attempts, or so many of them that their times can be trusted."""
+    replies = tries.filter(outcome=DONE, turn__background=False)
+    step = ceil(replies.count() / most) or 1
+    if step > 1:
+        # Neighbours may belong to arms by turns, so it is not each so-many-th. Knuth's hash scatters them evenly.
+        replies = replies.alias(scattered=F("pk") * 2654435761 % 2**32).filter(scattered__lt=2**32 // step)
+    rows = replies.values_list(
         "turn__conversation_id",
-        "turn_id",
         "turn__conversation__setup__chat_model__key",
-        "outcome",
-        "turn__background",
-        "turn__asked_again",
-        "turn__state",
-        "turn__created_at",
+        Coalesce("turn__requeued_at", "turn__created_at"),
         "claimed_at",
         "first_token_at",
         "finished_at",
     )
-    return [Try(*row) for row in rows.values_list(*fields)[:MOST_TRIES]]
+    return Sample([Reply(*row) for row in rows], step)
 
 
-def by(key: Callable[[Try], Key | None], rows: Iterable[Try]) -> dict[Key, list[Try]]:
-    """Sort attempts by what they belong to; those that belong to nothing are left out."""
-    groups: defaultdict[Key, list[Try]] = defaultdict(list)
+def tallies(tries: QuerySet[Attempt], of: str = MODEL) -> list[Tally]:
+    """How these attempts ended, counted for each value of a field."""
+    is_last = Q(turn__state=LeaseState.FAILED, number=F("turn__attempts"))
+    counted = tries.values_list(of, "outcome", "turn__background").annotate(
+        tries=Count("pk"), given_up=Count("pk", filter=is_last)
+    )
+    return [Tally(*row) for row in counted.order_by()]
+
+
+def by(key: Callable[[Row], Iterable[Key]], rows: Iterable[Row]) -> dict[Key, list[Row]]:
+    """Sort rows by what they belong to, which may be several things or none."""
+    groups: defaultdict[Key, list[Row]] = defaultdict(list)
     for row in rows:
-        if (found := key(row)) is not None:
+        for found in key(row):
             groups[found].append(row)
     return dict(groups)
 
 
-def latency(rows: Iterable[Try]) -> Latency:
-    """Of replies to people. One asked for again after its failure waited for a person meanwhile, and is left out."""
-    done = [row for row in rows if row.outcome == DONE and not row.background and not row.asked_again]
+def latency(replies: Iterable[Reply]) -> Latency:
+    replies = list(replies)
+    began = [reply for reply in replies if reply.first_token_at]
     return Latency(
-        len(done),
-        spread((row.first_token_at - row.created_at).total_seconds() for row in done if row.first_token_at),
-        spread((row.first_token_at - row.claimed_at).total_seconds() for row in done if row.first_token_at),
-        spread((row.finished_at - row.created_at).total_seconds() for row in done if row.finished_at),
+        spread(_seconds_between(reply.asked_at, reply.first_token_at) for reply in began),
+        spread(_seconds_between(reply.claimed_at, reply.first_token_at) for reply in began),
+        spread(_seconds_between(reply.asked_at, reply.finished_at) for reply in replies if reply.finished_at),
+    )
+
+
+def ends(rows: Iterable[Tally]) -> Ends:
+    rows = list(rows)
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row.outcome] += row.tries
+    return Ends(
+        tries=counts.total(),
+        replies=sum(row.tries for row in rows if row.outcome == DONE and not row.background),
+        kinds={kind: n for kind, n in counts.most_common() if kind != DONE and kind not in RETRIED},
+        retried={kind: counts[kind] for kind in RETRIED if counts[kind]},
+        given_up=sum(row.given_up for row in rows),
     )
 
 
@@ -220,20 +293,13 @@ def spread(seconds: Iterable[float]) -> Spread | None:
     return Spread(len(values), _percentile(values, 50), _percentile(values, 95)) if values else None
 
 
-def failures(rows: Iterable[Try]) -> Failures:
-    rows = list(rows)
-    ends = Counter(row.outcome for row in rows)
-    return Failures(
-        tries=len(rows),
-        kinds={kind: n for kind, n in ends.most_common() if kind != DONE and kind not in RETRIED},
-        retried={kind: ends[kind] for kind in RETRIED if ends[kind]},
-        given_up=len({row.turn for row in rows if row.turn_state == LeaseState.FAILED}),
-    )
-
-
 def _percentile(ordered: list[float], percent: int) -> float:
     """The nearest rank: a value that was measured, not one between two."""
     return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]
+
+
+def _seconds_between(start: datetime, end: datetime | None) -> float:
+    return (end - start).total_seconds() if end else 0.0
 
 
 def _models_by_engine() -> dict[str, list[ChatModel]]:
@@ -272,49 +338,49 @@ def _reply_seconds(pace: dict[str, Any] | None) -> float | None:
     return pace["slower"] * (pace["prompt"] + pace["long"] * step)
 
 
-def _queue(models: dict[str, list[ChatModel]]) -> list[QueueLine]:
-    now = timezone.now()
-    engine_of = {model.pk: engine for engine, served in models.items() for model in served}
+def open_turns(turns: QuerySet[Turn]) -> list[OpenTurn]:
+    """Those of these replies that are not there yet; `turns` are open ones."""
     last = Attempt.objects.filter(turn=OuterRef("pk")).order_by("-number").values("finished_at")[:1]
-    rows = (
-        Turn.objects.open()
-        .annotate(tried_until=Subquery(last))
-        .values_list(
-            "conversation__setup__chat_model",
-            "state",
-            "background",
-            "created_at",
-            "not_before",
-            "lease_until",
-            "tried_until",
-        )
+    rows = turns.annotate(tried_until=Subquery(last)).values_list(
+        "conversation__setup__chat_model",
+        "state",
+        "background",
+        Coalesce("requeued_at", "created_at"),
+        "not_before",
+        "lease_until",
+        "computed_at",
+        "tried_until",
     )
-    people: defaultdict[str, list[timedelta]] = defaultdict(list)
-    advance: defaultdict[str, list[timedelta]] = defaultdict(list)
-    running: Counter[str] = Counter()
-    for model, state, background, created_at, not_before, lease_until, tried_until in rows:
-        engine = engine_of[model]
-        if state == LeaseState.RUNNING and lease_until and lease_until > now:
-            running[engine] += 1
-            continue
-        # Since when somebody could have taken it.
-        moments = [created_at, not_before, lease_until, tried_until]
-        since = max(moment for moment in moments if moment)
-        if since <= now:
-            (advance if background else people)[engine].append(now - since)
-    return [
-        QueueLine(
-            engine=engine,
-            models=[model.key for model in models[engine]],
-            waiting=len(people[engine]),
-            oldest=max(people[engine], default=None),
-            in_advance=len(advance[engine]),
-            oldest_in_advance=max(advance[engine], default=None),
-            running=running[engine],
-        )
-        for engine in models
-        if people[engine] or advance[engine] or running[engine]
-    ]
+    return [OpenTurn(*row) for row in rows]
+
+
+def _queue(models: dict[str, list[ChatModel]]) -> list[QueueLine]:
+    engine_of = {model.pk: engine for engine, served in models.items() for model in served}
+    queues = by(lambda turn: [engine_of[turn.model]], open_turns(Turn.objects.open()))
+    return [queue_line(engine, models[engine], queues[engine]) for engine in models if engine in queues]
+
+
+def queue_line(engine: str, models: list[ChatModel], turns: list[OpenTurn]) -> QueueLine:
+    now = timezone.now()
+    running = [turn for turn in turns if turn.is_in_hand(now)]
+    waiting = [turn for turn in turns if not turn.is_in_hand(now)]
+    people = [turn for turn in waiting if not turn.background]
+    advance = [turn for turn in waiting if turn.background]
+    untaken = [now - turn.free_since for turn in people if turn.free_since <= now]
+    untaken_in_advance = [now - turn.free_since for turn in advance if turn.free_since <= now]
+    return QueueLine(
+        engine=engine,
+        models=[model.key for model in models],
+        waiting=len(people),
+        oldest=max((now - turn.asked_at for turn in people), default=None),
+        untaken=len(untaken),
+        untaken_for=max(untaken, default=None),
+        in_advance=len(advance),
+        untaken_in_advance=len(untaken_in_advance),
+        untaken_in_advance_for=max(untaken_in_advance, default=None),
+        running=sum(turn.computed_at is None for turn in running),
+        shown=sum(turn.computed_at is not None for turn in running),
+    )
 
 
 def _alarms(models: dict[str, list[ChatModel]], workers: list[WorkerLine], queue: list[QueueLine]) -> list[Alarm]:
@@ -327,11 +393,12 @@ def _waiting_in_vain(line: QueueLine, workers: list[WorkerLine]) -> Alarm | None
     """A queue before busy workers is no fault. One before idle workers is, and one before nobody."""
     own = [worker for worker in workers if worker.engine == line.engine]
     names = ", ".join(line.models)
-    if line.oldest and line.oldest > TOO_LONG:
-        waits = f"{_count(line.waiting, 'person waits', 'people wait')} for {names}, up to {_seconds(line.oldest)} s"
-    elif line.oldest_in_advance and line.oldest_in_advance > TOO_LONG_IN_ADVANCE and not line.running:
-        replies = _count(line.in_advance, "reply in advance waits", "replies in advance wait")
-        waits = f"{replies} for {names}, up to {_seconds(line.oldest_in_advance)} s"
+    if line.untaken_for and line.untaken_for > TOO_LONG:
+        people = _count(line.untaken, "person waits", "people wait")
+        waits = f"{people} for {names}, up to {_seconds(line.untaken_for)} s"
+    elif line.untaken_in_advance_for and line.untaken_in_advance_for > TOO_LONG_IN_ADVANCE and not line.running:
+        replies = _count(line.untaken_in_advance, "reply in advance waits", "replies in advance wait")
+        waits = f"{replies} for {names}, up to {_seconds(line.untaken_in_advance_for)} s"
     else:
         return None
     if idle := [worker.name for worker in own if worker.has_room]:
@@ -364,10 +431,14 @@ def _hung(worker: WorkerLine, models: list[ChatModel]) -> Alarm | None:
     # Long before, it may have been idle; only what it began since its last reply counts.
     long_ago = timezone.now() - timedelta(seconds=10 * limit)
     ended = Attempt.objects.filter(claimed_at__gt=long_ago, **own)
-    last_reply = ended.filter(outcome=DONE).aggregate(at=Max("finished_at"))["at"] or long_ago
-    running = Turn.objects.filter(
-        state=LeaseState.RUNNING, worker=worker.name, conversation__setup__chat_model__in=models
-    )
+    held = Turn.objects.filter(worker=worker.name, conversation__setup__chat_model__in=models)
+    running = held.being_made()
+    # What is only being shown still was made, and is a sign of life too.
+    made = [
+        ended.filter(outcome=DONE).aggregate(at=Max("finished_at"))["at"],
+        held.filter(state=LeaseState.RUNNING).aggregate(at=Max("computed_at"))["at"],
+    ]
+    last_reply = max(at for at in [long_ago, *made] if at)
     began: list[Any] = [
         *ended.exclude(outcome__in=[DONE, *RETRIED])
         .filter(claimed_at__gt=last_reply)

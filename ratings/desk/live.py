@@ -1,4 +1,4 @@
-"""The live page: where people are, what each arm has, how the models are. No ratings, lest anyone stop by them."""
+"""The live page: where people are, what each arm has and how it answers. No ratings, lest anyone stop by them."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from inference import conversations
-from ratings.desk import health
+from ratings.desk import arms, health
 from ratings.desk.owned import DeskRequest, with_study
 from ratings.desk.progress import progress
 from ratings.models import Participant, Study
@@ -31,13 +31,15 @@ def live(request: DeskRequest, study: Study) -> HttpResponse:
     if kind not in Participant.Kind:
         raise Http404
     version = study.current_version
+    its_health = health.of(version) if version else None
     context = {
         "study": study,
         "version": version,
         "kind": kind,
         "kinds": Participant.Kind,
         "progress": progress(version, kind) if version else None,
-        "health": health.of(version) if version else None,
+        "health": its_health,
+        "answering": arms.of_version(version, kind) if version and its_health and its_health.models else None,
         "now": timezone.now(),
     }
     return render(request, "desk/_live.html" if request.htmx else "desk/live.html", context)

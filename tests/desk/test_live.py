@@ -5,10 +5,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from inference.models import Turn
+from inference import answering, conversations
+from inference.engines.base import Failure
+from inference.engines.scripted import ScriptedEngine
+from inference.models import Attempt, ChatModel, Turn
 from ratings.desk.health import of as health_of
 from ratings.desk.progress import progress
-from ratings.models import Event, Study, Visit
+from ratings.enrolment import arrive, enrol
+from ratings.models import Event, Exposure, Study, Visit
 from ratings.withdrawal import withdraw
 from tests.desk.conftest import CHAT, draft_of
 from tests.path.person import Person
@@ -212,3 +216,105 @@ def test_where_nothing_failed_nothing_is_offered_to_try_again(desk, study):
 def test_nobody_else_asks_for_a_studys_replies(stranger, failed):
     assert stranger.post("/studies/made-later/retry/").status_code == 404
     assert Turn.objects.filter(state="failed").count() == 2
+
+
+# How its replies are made
+
+
+@pytest.fixture
+def chat(desk, owner) -> Study:
+    ChatModel.objects.create(key="smollm2-135m", engine="scripted")
+    study = draft_of(owner, "chat", **CHAT)
+    desk.post("/studies/chat/publish/", {"opening": "pilot"})
+    return Study.objects.get(pk=study.pk)
+
+
+def asked(study: Study, arm: str, kind: str = "pilot") -> Turn:
+    """Somebody's message, whose reply is waited for."""
+    visit = arrive(study, kind, "en")
+    enrol(visit)
+    exposure = Exposure.objects.get(assignment__visit=visit, arm__key=arm)
+    exposure.conversation = conversations.open_live(exposure.arm.setup, seed=1)
+    exposure.save()
+    return conversations.say(exposure.conversation, "I cannot sleep.", 0)
+
+
+def answer(reply: Turn, script="A reply of the model.") -> None:
+    answering.answer(reply.pk, "w", ScriptedEngine([script]))
+
+
+def told(desk, kind="pilot"):
+    return desk.get(f"/studies/chat/live/?kind={kind}").context["answering"]
+
+
+def test_each_arm_tells_how_long_its_replies_took_and_what_failed(desk, chat):
+    answer(asked(chat, "linden"))
+    answer(asked(chat, "rowan"), Failure("context_too_long", "Too long."))
+    linden, rowan = told(desk).arms
+    page = desk.get("/studies/chat/live/").content.decode()
+
+    assert (linden.name, linden.ends.replies, linden.latency.first.n, linden.latency.whole.n) == ("linden", 1, 1, 1)
+    assert (rowan.name, rowan.ends.kinds, rowan.ends.given_up) == ("rowan", {"context_too_long": 1}, 1)
+    assert "1 context_too_long" in page
+    assert "A reply of the model." not in page
+
+
+def test_who_waits_in_this_study_is_told_with_how_long(desk, chat):
+    Turn.objects.filter(pk=asked(chat, "linden").pk).update(created_at=timezone.now() - timedelta(seconds=90))
+    Turn.objects.claim(asked(chat, "rowan").pk, "w")
+    now = told(desk).now
+    page = desk.get("/studies/chat/live/").content.decode()
+
+    assert (now.waiting, now.running) == (1, 1)
+    assert 90 <= now.oldest.total_seconds() < 150
+    assert "1 person waits, the longest for" in page
+    assert "/studies/-/models/?window=24h" in page
+
+
+def test_chats_of_other_kinds_of_participants_are_told_apart(desk, chat):
+    answer(asked(chat, "linden", kind="synthetic"))
+    asked(chat, "rowan", kind="synthetic")
+
+    assert (told(desk).arms, told(desk).now.waiting) == ([], 0)
+    others = told(desk, "synthetic")
+    assert ([line.name for line in others.arms], others.now.waiting) == (["linden"], 1)
+
+
+def test_what_was_tried_long_ago_is_not_told(desk, chat):
+    answer(asked(chat, "linden"))
+    Attempt.objects.update(claimed_at=timezone.now() - timedelta(hours=25))
+
+    assert told(desk).arms == []
+    assert "No reply was tried." in desk.get("/studies/chat/live/").content.decode()
+
+
+def test_replies_of_other_studies_are_not_told(desk, chat, owner):
+    draft_of(owner, "other", **CHAT)
+    desk.post("/studies/other/publish/", {"opening": "pilot"})
+    answer(asked(Study.objects.get(slug="other"), "linden"))
+    asked(Study.objects.get(slug="other"), "rowan")
+
+    assert (told(desk).arms, told(desk).now.waiting) == ([], 0)
+
+
+def test_replies_being_made_in_advance_are_told_for_each_arm(desk, failed):
+    answer(Turn.objects.open().first(), Failure("context_too_long", "Too long."))
+    answering_now = desk.get("/studies/made-later/live/").context["answering"]
+
+    assert [(line.ends.tries, line.ends.replies) for line in answering_now.arms] == [(1, 0)]
+    assert answering_now.now.in_advance == 13
+
+
+def test_where_no_model_answers_nothing_is_said_of_it(desk, study):
+    assert "Replies of the last 24 hours" not in desk.get("/studies/small-study/live/").content.decode()
+
+
+def test_more_chats_cost_no_more_queries(desk, chat, django_assert_max_num_queries):
+    answer(asked(chat, "linden"))
+    with django_assert_max_num_queries(40) as few:
+        desk.get("/studies/chat/live/")
+    for arm in ("linden", "rowan", "rowan"):
+        answer(asked(chat, arm))
+
+    with django_assert_max_num_queries(len(few)):
+        desk.get("/studies/chat/live/")

@@ -18,10 +18,15 @@ class Command(BaseCommand):
 
     def handle(self, **options) -> None:
         seen = operations.now()
-        recent = operations.tries(timezone.now() - timedelta(hours=1))
+        tries = operations.tried(timezone.now() - timedelta(hours=1))
+        replies = operations.by(lambda reply: [reply.model], operations.sample(tries).replies)
+        ends = operations.by(lambda tally: [tally.of], operations.tallies(tries))
         models = {
-            model: {"latency": asdict(operations.latency(rows)), "failures": asdict(operations.failures(rows))}
-            for model, rows in operations.by(lambda row: row.model, recent).items()
+            model: {
+                "latency": asdict(operations.latency(replies.get(model, []))),
+                "failures": asdict(operations.ends(tallies)),
+            }
+            for model, tallies in sorted(ends.items())
         }
         if options["json"]:
             speeds = [asdict(speed) | {"tokens_per_second": speed.tokens_per_second} for speed in seen.speeds]
@@ -45,10 +50,10 @@ def lines(seen: Operations) -> list[str]:
         state = worker.status if worker.alive else "silent"
         found.append(f"worker {worker.name}: {state}, {worker.in_hand} of {worker.rows or '?'} rows, {worker.engine}")
     for line in seen.queue:
-        oldest = f", the oldest for {line.oldest.total_seconds():.0f} s" if line.oldest else ""
+        oldest = f" for up to {line.oldest.total_seconds():.0f} s" if line.oldest else ""
         found.append(
-            f"queue {', '.join(line.models)}: {line.waiting} waiting{oldest}, {line.running} running, "
-            f"{line.in_advance} in advance"
+            f"queue {', '.join(line.models)}: {line.waiting} waiting{oldest}, {line.running} being made, "
+            f"{line.shown} being shown, {line.in_advance} in advance"
         )
     return found + [
         f"last {s.minutes} min: {s.replies} replies, {s.tokens_per_second:.1f} tokens/s" for s in seen.speeds
