@@ -153,12 +153,12 @@ class Work:
         if held and not again and not self.turn.background:
             live.append(self.turn.code, self.attempt, "error", "")
         if failure.kind == "refused" and self.setup.chat_model.engine == ChatModel.Engine.OPENAI:
-            self._leave_the_server_alone(failure.message)
+            self._leave_the_model_alone(failure.message)
 
-    def _leave_the_server_alone(self, reason: str) -> None:
-        """Nobody new is sent to a server that will not answer; it is tried again after a while."""
-        if self.engine and pool.give_up(self.setup.chat_model.engine_name, self.engine, reason):
-            pool.retire(self.engine)
+    def _leave_the_model_alone(self, reason: str) -> None:
+        """Nobody new is sent to a model that its server refuses; it is tried again after a while."""
+        if self.engine:
+            pool.refuse(self.setup.chat_model, self.engine, reason)
 
     def stop(self) -> None:
         """Let go of the turn because this process ends; that is nobody's failure, so it costs no attempt."""

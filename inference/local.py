@@ -12,7 +12,7 @@ from secrets import token_hex
 from django.db import DatabaseError, connection
 
 from inference import answering, heartbeat, workers
-from inference.engines.base import Engine, Failure
+from inference.engines.base import Engine, Failure, FailureKind
 from inference.leases import SWEEP_EVERY
 from inference.models import Turn
 from inference.pool import ModelUnavailable, Pool, Status, pool
@@ -82,7 +82,7 @@ class LocalDispatcher:
 
     def _tell(self) -> None:
         """Say that this worker lives, and how its engines are: at once when that has changed."""
-        slots = self._engines.slots()
+        slots = self._engines.slots() | self._engines.refused()
         states = {engine: slot.status for engine, slot in slots.items()}
         if states != self._told or time.monotonic() - self._told_at > workers.TELL_EVERY:
             with self._changed:
@@ -113,9 +113,10 @@ class LocalDispatcher:
             try:
                 engine = self._engines.engine_for(turn.conversation.answered_by.chat_model)
             except ModelUnavailable as problem:
-                # People are told; replies made in advance wait until the model is mended.
+                # People are told, or wait for a server that is away; replies made in advance wait in any case.
                 if not turn.background:
-                    answering.refuse(turn.pk, self.worker, Failure("refused", str(problem)))
+                    kind: FailureKind = "unavailable" if problem.is_away else "refused"
+                    answering.refuse(turn.pk, self.worker, Failure(kind, str(problem)))
                 continue
             if engine and self._has_a_slot(engine, turn.background):
                 self._begin(turn.pk, engine, turn.background)

@@ -66,6 +66,13 @@ class ChatModel(models.Model):
         return self.key if self.adapter and not self.stands_alone else None
 
 
+    @property
+    def offer_name(self) -> str:
+        """What this one model is called where a server offers it, and may refuse it while it goes on with others."""
+        offer = f"{self.engine_name} {self.served_as}" if self.engine == self.Engine.OPENAI else self.engine_name
+        return offer[: Worker.LONGEST_NAME]
+
+
 class WorkerQuerySet(models.QuerySet):
     def alive(self) -> Self:
         return self.filter(heard_at__gt=timezone.now() - HEARD_WITHIN)
@@ -79,8 +86,11 @@ class Worker(models.Model):
         READY = "ready"
         FAILED = "failed"
 
+    LONGEST_NAME = 400
+
     name = models.CharField(max_length=80)
-    engine = models.CharField(max_length=400)
+    # Also one model of a server, while that is refused.
+    engine = models.CharField(max_length=LONGEST_NAME)
     status = models.CharField(max_length=10, choices=Status)
     reason = models.TextField(blank=True)
     # How fast it is (`capacity.Pace`), once that was measured.

@@ -4,15 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from django.db import connection
 
 from inference import capacity, registry
 from inference.capacity import REPLY_WITHIN
 from inference.engines.base import Engine
+from inference.engines.openai import OpenAIEngine, ServerAway, ServerError
 from inference.models import ChatModel
 
 log = logging.getLogger(__name__)
@@ -20,13 +21,19 @@ log = logging.getLogger(__name__)
 Status = Literal["unused", "loading", "ready", "failed"]
 # A model that could not be loaded is tried again: a disk may be full, or a download cut off, for a while.
 TRIED_AGAIN_AFTER = 60  # seconds
+# So is a server that was away, while people wait for it.
+LOOKED_FOR_AFTER = 10  # seconds
 # An engine whose place another has taken is closed when it has had nothing to do for so long: turns that were just
 # given to it may be on their way.
 RETIRES_AFTER = 5.0  # seconds
 
 
 class ModelUnavailable(Exception):
-    """The model cannot answer here; the message says why."""
+    """The model cannot answer here; the message says why. One that `is_away` may come back by itself."""
+
+    def __init__(self, reason: str, is_away: bool = False):
+        super().__init__(reason)
+        self.is_away = is_away
 
 
 @dataclass
@@ -35,10 +42,13 @@ class Slot:
     reason: str = ""
     engine: Engine | None = None
     failed_at: float = 0
+    is_away: bool = False  # its server could not be reached, or was too busy
     # The adapters it was loaded with; None: it is not asked for any.
     adapters: dict[str, Path] | None = None
     # What is loaded to take its place, with the adapters that were registered since.
     successor: "Slot | None" = None
+    # A server's models, each by the name it has there: one that is refused says nothing against the others.
+    offers: "dict[str, Slot]" = field(default_factory=dict)
 
     def knows(self, model: ChatModel) -> bool:
         """Whether it can answer for the model: not if its adapter was registered after it was loaded."""
@@ -48,23 +58,25 @@ class Slot:
 
     @property
     def to_be_loaded(self) -> bool:
-        long_ago = time.monotonic() - self.failed_at > TRIED_AGAIN_AFTER
+        patience = LOOKED_FOR_AFTER if self.is_away else TRIED_AGAIN_AFTER
+        long_ago = time.monotonic() - self.failed_at > patience
         return self.status == "unused" or self.status == "failed" and long_ago
+
+    def of(self, model: ChatModel) -> "Slot":
+        """How the model itself is: on a server that answers, each has a state of its own."""
+        if self.status != "ready" or model.engine != ChatModel.Engine.OPENAI:
+            return self
+        return self.offers.setdefault(model.served_as, Slot())
+
+    def fail(self, reason: str, is_away: bool = False) -> None:
+        self.status, self.reason, self.is_away, self.failed_at = "failed", reason, is_away, time.monotonic()
 
 
 def load(model: ChatModel) -> Engine:
     if model.engine == ChatModel.Engine.SCRIPTED:
         raise ModelUnavailable(f"{model.key} follows a script, which has to be registered first.")
     if model.engine == ChatModel.Engine.OPENAI:
-        from inference.engines.openai import OpenAIEngine
-
-        server = OpenAIEngine(model.base, **model.options)
-        try:
-            server.require(model.served_as)
-        except ValueError:
-            server.close()
-            raise
-        return server
+        return _server(model)
     from inference.engines.huggingface import HuggingFaceEngine
 
     return HuggingFaceEngine(
@@ -74,6 +86,34 @@ def load(model: ChatModel) -> Engine:
         max_batch=model.options.get("rows"),
         template=model.options.get("template"),
     )
+
+
+def _server(model: ChatModel) -> OpenAIEngine:
+    server = OpenAIEngine(model.base, **model.options)
+    try:
+        # If only the others are there, it serves them.
+        server.require(model.served_as, *_beside(model))
+    except ServerError:
+        server.close()
+        raise
+    return server
+
+
+def _offers_of(engine: Engine) -> dict[str, Slot]:
+    """What a server said of all models that it was asked for."""
+    if not isinstance(engine, OpenAIEngine):
+        return {}
+    offers = {name: Slot("ready") for name in engine.asked_for}
+    for name, reason in engine.asked_for.items():
+        if reason:
+            offers[name].fail(reason)
+    return offers
+
+
+def _beside(model: ChatModel) -> list[str]:
+    """What the server calls the other models that are registered with it."""
+    others = ChatModel.objects.filter(engine=model.engine, base=model.base).exclude(served_as=model.served_as)
+    return sorted(set(others.values_list("served_as", flat=True)))
 
 
 class Pool:
@@ -96,26 +136,48 @@ class Pool:
                 slot.successor = slot = slot.successor or Slot()
             if slot.to_be_loaded:
                 slot.status, slot.adapters = "loading", registry.adapters_on(model)
-                threading.Thread(target=self._fill, args=(slot, model), name=f"load-{model.key}", daemon=True).start()
-        if slot.status == "failed":
-            raise ModelUnavailable(slot.reason)
-        return slot.engine if slot.status == "ready" else None
+                self._in_background(self._fill, slot, model)
+            engine, its = slot.engine, slot.of(model)
+            if its is not slot and its.to_be_loaded:
+                its.status = "loading"
+                self._in_background(self._ask_for, engine, its, model)
+        if its.status == "failed":
+            raise ModelUnavailable(its.reason, its.is_away)
+        return engine if its.status == "ready" else None
 
     def state(self, model: ChatModel) -> Slot:
         """For health pages: status `unused`, `loading`, `ready` or `failed`, with the reason."""
         with self._lock:
             slot = self._slots.get(model.engine_name, Slot())
-            return slot if slot.knows(model) else slot.successor or Slot()
+            return slot.of(model) if slot.knows(model) else slot.successor or Slot()
 
     def slots(self) -> dict[str, Slot]:
         """All engines of this process, by their names."""
         with self._lock:
             return dict(self._slots)
 
+    def refused(self) -> dict[str, Slot]:
+        """The models that servers of this process do not offer, or have refused to ask, by `ChatModel.offer_name`."""
+        with self._lock:
+            return {
+                f"{name} {served_as}": offer
+                for name, slot in self._slots.items()
+                for served_as, offer in slot.offers.items()
+                if offer.status == "failed"
+            }
+
     def register(self, model: ChatModel, engine: Engine) -> None:
         """Let this engine answer for the model."""
         with self._lock:
-            self._slots[model.engine_name] = Slot("ready", engine=engine)
+            slot = self._slots[model.engine_name] = Slot("ready", engine=engine)
+            slot.of(model).status = "ready"
+
+    def refuse(self, model: ChatModel, engine: Engine, reason: str) -> None:
+        """Ask the server of this engine no more for this model, for a while; the others go on."""
+        with self._lock:
+            slot = self._slots.get(model.engine_name)
+            if slot and slot.engine is engine:
+                slot.of(model).fail(reason)
 
     def give_up(self, name: str, engine: Engine, reason: str) -> bool:
         """Ask this engine for nothing more; the model is loaded anew when it is tried again.
@@ -125,7 +187,8 @@ class Pool:
         with self._lock:
             is_asked = (slot := self._slots.get(name)) is not None and slot.engine is engine
             if is_asked:
-                self._slots[name] = Slot("failed", reason, failed_at=time.monotonic())
+                self._slots[name] = given_up = Slot()
+                given_up.fail(reason)
             return is_asked
 
     def retire(self, engine: Engine) -> None:
@@ -141,21 +204,42 @@ class Pool:
         for engine in engines:
             engine.close()
 
+    def _in_background(self, work: Callable[..., None], *arguments: Any) -> None:
+        threading.Thread(target=work, args=arguments, name=work.__name__.strip("_"), daemon=True).start()
+
     def _fill(self, slot: Slot, model: ChatModel) -> None:
         try:
             with self._loading:
                 # It answers once it is measured; whoever watches for engines that hang sees it from now on.
                 slot.engine = engine = self._load(model)
+                slot.offers = _offers_of(engine)
                 pace = capacity.measure(model.engine_name, engine)
             log.info("%s is ready: %s replies at once within %.0f s.", model, pace.replies_in_time(), REPLY_WITHIN)
+        except ServerAway as problem:
+            log.warning("%s could not be loaded: %s", model.key, problem)
+            slot.fail(str(problem), is_away=True)
         except Exception as problem:
             log.exception("%s could not be loaded.", model.key)
-            slot.failed_at = time.monotonic()
-            slot.engine, slot.reason = None, str(problem) or type(problem).__name__
-            slot.status = "failed"
+            slot.engine = None
+            slot.fail(str(problem) or type(problem).__name__)
         else:
             slot.status, slot.reason = "ready", ""
             self._take_over(slot, model.engine_name)
+        finally:
+            connection.close()
+
+    def _ask_for(self, server: OpenAIEngine, offer: Slot, model: ChatModel) -> None:
+        """Look whether the server offers this model of its."""
+        try:
+            server.require(model.served_as)
+        except ServerError as problem:
+            log.warning("%s: %s", model.key, problem)
+            offer.fail(str(problem), is_away=isinstance(problem, ServerAway))
+        except Exception as problem:
+            log.exception("%s: its server could not be asked for it.", model.key)
+            offer.fail(type(problem).__name__)
+        else:
+            offer.status, offer.reason = "ready", ""
         finally:
             connection.close()
 

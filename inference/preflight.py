@@ -7,14 +7,25 @@ from inference.models import ChatModel
 
 def faults_of(models: Iterable[ChatModel]) -> list[str]:
     """Why these models cannot be asked now; one message for each that lives on a server and is not offered there."""
-    from inference.engines.openai import ServerError, require_model
+    by_server: dict[tuple[str, str], list[ChatModel]] = {}
+    for model in models:
+        if model.engine == ChatModel.Engine.OPENAI:
+            by_server.setdefault((model.base, model.options.get("key_env", "")), []).append(model)
+    return [fault for server, served in by_server.items() for fault in _faults_on(*server, served)]
 
+
+def _faults_on(url: str, key_env: str, models: list[ChatModel]) -> list[str]:
+    """A server is asked once for all its models."""
+    from inference.engines.openai import ServerError, offered, require_offered
+
+    try:
+        there = offered(url, key_env)
+    except ServerError as problem:
+        return [f"{model.key}: {problem}" for model in models]
     faults = []
     for model in models:
-        if model.engine != ChatModel.Engine.OPENAI:
-            continue
         try:
-            require_model(model.base, model.served_as, model.options.get("key_env", ""))
+            require_offered(url, model.served_as, there)
         except ServerError as problem:
             faults.append(f"{model.key}: {problem}")
     return faults

@@ -27,7 +27,7 @@ def tell(name: str, slots: Mapping[str, Slot], in_hand: Mapping[str, int]) -> No
     rows = [
         Worker(
             name=name,
-            engine=engine,
+            engine=engine[: Worker.LONGEST_NAME],
             status=slot.status,
             reason=slot.reason,
             pace=pace.told() if (pace := capacity.pace_of(engine)) else None,
@@ -59,7 +59,11 @@ def state(model: ChatModel) -> Slot:
     """How this model is, wherever it runs: ready as soon as one worker can answer with it."""
     if (here := pool.state(model)).status != "unused":
         return here
-    found = {worker.status: Slot(cast(Status, worker.status), worker.reason) for worker in _others([model.engine_name])}
+    rows = list(_others({model.engine_name, model.offer_name}))
+    # A worker may be ready while its server refuses this one model.
+    refused = {worker.name: worker for worker in rows if worker.engine == model.offer_name}
+    told = [refused.get(worker.name, worker) for worker in rows if worker.engine == model.engine_name]
+    found = {worker.status: Slot(cast(Status, worker.status), worker.reason) for worker in told}
     return found.get("ready") or found.get("loading") or found.get("failed") or here
 
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -25,36 +25,61 @@ from inference.engines.base import (
     Timings,
     Token,
 )
+from inference.engines.reading import Cut
 
 CONNECT = 5.0  # seconds
 SILENCE = 60.0  # until the first byte, and between two
 LISTING = 10.0
 ENDS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+# OpenAI's own API refuses more stop strings. All of them are applied here anyway: the server's only save time.
+MOST_STOPS = 4
 
 
 class ServerError(ValueError):
     """A server that cannot be used as it is; the message says why and names no key."""
 
 
-def listed_models(url: str, key_env: str = "") -> list[str]:
-    """The models this server offers."""
+class ServerAway(ServerError):
+    """A server that does not answer now, or is too busy to; later it may."""
+
+
+def offered(url: str, key_env: str = "") -> dict[str, int | None]:
+    """The models this server offers, each with the length of its context in tokens, where the server tells it."""
     import openai
 
     with openai.OpenAI(base_url=url, api_key=_key(key_env), max_retries=0, timeout=LISTING) as client:
         try:
-            return sorted(model.id for model in client.models.list().data)
+            found = {model.id: _context_told(model) for model in client.models.list().data}
         except openai.APIStatusError as problem:
-            raise ServerError(f"{url} refuses to list its models: HTTP {problem.status_code}.") from None
+            refused = f"{url} refuses to list its models: HTTP {problem.status_code}."
+            raise (ServerAway if _is_passing(problem.status_code) else ServerError)(refused) from None
         except openai.APIConnectionError:
-            raise ServerError(f"{url} cannot be reached. Is the server running, and is the address right?") from None
+            raise ServerAway(f"{url} cannot be reached. Is the server running, and is the address right?") from None
         except (openai.OpenAIError, ValueError, TypeError, AttributeError):
             raise ServerError(f"{url} does not list its models as OpenAI's API does.") from None
+    return dict(sorted(found.items()))
 
 
-def require_model(url: str, name: str, key_env: str = "") -> None:
-    """Refuse a model that the server does not list."""
-    if name not in (names := listed_models(url, key_env)):
-        raise ServerError(f"{url} has no model {name!r}. It lists: {', '.join(names) or 'none'}.")
+def _context_told(model: Any) -> int | None:
+    """vLLM and SGLang tell `max_model_len`, llama.cpp the context of one of its slots."""
+    told = getattr(model, "max_model_len", None) or (getattr(model, "meta", None) or {}).get("n_ctx")
+    return told if type(told) is int and told > 0 else None
+
+
+def listed_models(url: str, key_env: str = "") -> list[str]:
+    """The models this server offers."""
+    return list(offered(url, key_env))
+
+
+def require_model(url: str, name: str, key_env: str = "") -> int | None:
+    """Refuse a model that the server does not list; the length of its context, where the server tells it."""
+    return require_offered(url, name, offered(url, key_env))
+
+
+def require_offered(url: str, name: str, there: dict[str, int | None]) -> int | None:
+    if name not in there:
+        raise ServerError(f"{url} has no model {name!r}. It lists: {', '.join(there) or 'none'}.")
+    return there[name]
 
 
 class OpenAIEngine:
@@ -67,6 +92,7 @@ class OpenAIEngine:
         self._client = openai.AsyncOpenAI(base_url=url, api_key=_key(key_env), max_retries=0, timeout=timeout)
         self._key_env = key_env
         self._counts = True  # until the server refuses `stream_options`
+        self.asked_for: dict[str, str] = {}  # its models, each with why it cannot be used, or ""
         self._default: str | None = None
         self._tasks: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -75,10 +101,22 @@ class OpenAIEngine:
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai", daemon=True)
         self._thread.start()
 
-    def require(self, name: str) -> None:
-        """Refuse a model the server does not list; the first that it has answers requests without a variant."""
-        require_model(self.url, name, self._key_env)
-        self._default = self._default or name
+    def require(self, *names: str) -> None:
+        """Ask the server for its models, and note why each of these that it does not list cannot be used.
+
+        The first that it lists answers requests without a variant; ServerError if it lists none of them.
+        """
+        there = offered(self.url, self._key_env)
+        for name in names:
+            try:
+                require_offered(self.url, name, there)
+            except ServerError as problem:
+                self.asked_for[name] = str(problem)
+            else:
+                self.asked_for[name] = ""
+                self._default = self._default or name
+        if all(self.asked_for[name] for name in names):
+            raise ServerError(self.asked_for[names[0]])
 
     def submit(self, request: GenRequest) -> Iterator[Event]:
         stream = EventStream(request.deadline, lambda: self.cancel(request.key))
@@ -121,15 +159,18 @@ class OpenAIEngine:
         await self._client.close()
 
     async def _answer(self, request: GenRequest, stream: EventStream) -> None:
-        reply = _Reply(request.variant or self._default or "")
+        reply = _Reply(request.variant or self._default or "", request.stop)
         try:
             left = None if request.deadline is None else request.deadline - time.monotonic()
             async with asyncio.timeout(left):
                 await self._read(request, reply, stream)
             stream.put(reply.final() if reply.ended else Failure("unavailable", "The reply was cut off."))
         except asyncio.CancelledError:
-            closing = Failure("unavailable", "The engine is closing.")
-            stream.put(closing if self._closed else reply.final("cancelled"))
+            if self._closed:
+                stream.put(Failure("unavailable", "The engine is closing."))
+            else:
+                self._say(reply.rest(), reply, stream)
+                stream.put(reply.final("cancelled"))
         except TimeoutError:
             stream.put(Failure("deadline", "The server did not answer by the deadline."))
         except Exception as problem:  # noqa: BLE001  # whatever it is, the caller waits for an end
@@ -141,8 +182,16 @@ class OpenAIEngine:
     async def _read(self, request: GenRequest, reply: "_Reply", stream: EventStream) -> None:
         async with await self._open(request, reply.asked) as chunks:
             async for chunk in chunks:
-                if text := reply.take(chunk):
-                    stream.put(Token(text, reply.pieces - 1))
+                self._say(reply.take(chunk), reply, stream)
+                if reply.is_stopped:
+                    return  # which closes the connection: the server need not go on
+        self._say(reply.rest(), reply, stream)
+
+    @staticmethod
+    def _say(text: str, reply: "_Reply", stream: EventStream) -> None:
+        if text:
+            stream.put(Token(text, reply.pieces))
+            reply.pieces += 1
 
     async def _open(self, request: GenRequest, model: str) -> Any:
         asked = _body(request, model, self._extra)
@@ -175,14 +224,23 @@ class WrongModel(Exception):
 class _Reply:
     """One reply as it comes in."""
 
-    def __init__(self, asked: str):
+    def __init__(self, asked: str, stop: Sequence[str] = ()):
         self.asked, self.ended, self.pieces = asked, "", 0
-        self._text: list[str] = []
+        self._cut = Cut(stop)
         self._details: dict[str, Any] = {}
         self._began, self._first = time.monotonic(), 0.0
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a stop string has come, which servers should have kept to themselves."""
+        return self._cut.stopped
+
+    def rest(self) -> str:
+        """What was held back, because it might have been the beginning of a stop string."""
+        return self._cut.finish()
+
     def take(self, chunk: Any) -> str:
-        """Note what a chunk says; its text. Reasoning and other fields are no part of the reply."""
+        """Note what a chunk says; what may be shown now. Reasoning and other fields are no part of the reply."""
         if chunk.model and not _same_model(self.asked, chunk.model):
             raise WrongModel(f"{self.asked!r} was asked for, and {chunk.model!r} answered.")
         told = {"model": chunk.model, "fingerprint": getattr(chunk, "system_fingerprint", None), "id": chunk.id}
@@ -196,17 +254,16 @@ class _Reply:
         text = choice.delta.content or "" if choice.delta else ""
         if text:
             self._first = self._first or time.monotonic()
-            self.pieces += 1
-            self._text.append(text)
-        return text
+        shown = self._cut.push(text)
+        if self._cut.stopped:
+            self.ended = "stop"
+        return shown
 
     def final(self, reason: FinishReason | None = None) -> Final:
         now = time.monotonic()
         first = (self._first or now) - self._began
         timings = Timings(0.0, first, now - self._began)
-        return Final(
-            "".join(self._text), reason or ENDS.get(self.ended, "stop"), (), (), timings, details=self._details
-        )
+        return Final(self._cut.text, reason or ENDS.get(self.ended, "stop"), (), (), timings, details=self._details)
 
 
 def _body(request: GenRequest, model: str, extra: dict[str, Any]) -> dict[str, Any]:
@@ -229,17 +286,21 @@ def _body(request: GenRequest, model: str, extra: dict[str, Any]) -> dict[str, A
     if sampling.top_p != 1.0:
         body["top_p"] = sampling.top_p
     if request.stop:
-        body["stop"] = list(request.stop)
+        body["stop"] = list(request.stop[:MOST_STOPS])
     return body
 
 
 def _status_failure(status: int, retry_after: str | None, said: str) -> Failure:
     kind: FailureKind = "refused"
-    if status in (408, 409, 425, 429) or status >= 500:
+    if _is_passing(status):
         kind = "unavailable"
     elif status == 400 and "context" in said:
         kind = "context_too_long"
     return Failure(kind, f"The server answered HTTP {status}.", retry_after=_seconds(retry_after))
+
+
+def _is_passing(status: int) -> bool:
+    return status in (408, 409, 425, 429) or status >= 500
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -111,9 +111,16 @@ def _publish(
     return version
 
 
-@transaction.atomic
 def move(study: Study, state: str, user: User, acknowledged: str = "") -> None:
     """Pilot, open, pause, close or reopen a published study. Raises Refused."""
+    if state in (Study.State.PILOT, Study.State.LIVE) and study.current_version:
+        # As with publishing, nothing is locked while servers are asked.
+        _refuse_absent_servers(definition_of(study.current_version))
+    _move(study, state, user, acknowledged)
+
+
+@transaction.atomic
+def _move(study: Study, state: str, user: User, acknowledged: str) -> None:
     study = Study.objects.select_for_update().get(pk=study.pk)
     version = study.current_version
     if version is None:

@@ -1,14 +1,16 @@
 import time
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import formatdate
 
 import pytest
 from django.utils import timezone
 
-from inference import answering, capacity, conversations, pool
-from inference.engines.base import Final, GenRequest, Sampling
+from inference import answering, capacity, conversations, pool, workers
+from inference.engines.base import Failure, Final, GenRequest, Sampling
 from inference.engines.openai import OpenAIEngine, ServerError, listed_models
 from inference.models import ChatModel, Setup, Turn
+from inference.pool import ModelUnavailable
 from tests.inference.misbehaving import WELL, chunk, serving
 
 
@@ -179,15 +181,127 @@ def test_a_server_that_stays_away_fails_the_turn_when_its_time_is_over(reply, se
     assert (answered(reply, engine).state, reply.failure) == ("failed", "unavailable")
 
 
-def test_a_server_that_refuses_is_given_to_nobody_new(reply, server, engine):
-    model = reply.conversation.setup.chat_model
-    pool.pool.register(model, engine)
+@pytest.fixture
+def engines(server, monkeypatch):
+    """The pool that answering knows, with nothing in it."""
+    empty = pool.Pool()
+    monkeypatch.setattr(pool, "pool", empty)
+    monkeypatch.setattr(answering, "pool", empty)
+    yield empty
+    empty.close()
+
+
+def wait_until(true, seconds=10.0):
+    until = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
+
+
+def status_of(engines, model):
+    with suppress(ModelUnavailable):
+        engines.engine_for(model)
+    return engines.state(model).status
+
+
+def test_a_model_that_is_refused_is_given_to_nobody_new_and_the_others_of_its_server_go_on(reply, server, engines):
+    server.models = ["larch", "birch"]
+    larch = reply.conversation.setup.chat_model
+    birch = ChatModel.objects.create(key="n", engine="openai", base=server.url, served_as="birch")
+    engine = wait_until(lambda: engines.engine_for(larch))
     server.answers = [(401, {}, {})]
-    try:
-        assert answered(reply, engine).state == "failed"
-        assert pool.pool.state(model).status == "failed"
-    finally:
-        pool.pool._slots.pop(model.engine_name)
+
+    assert answered(reply, engine).state == "failed"
+    assert engines.state(larch).status == "failed"
+    with pytest.raises(ModelUnavailable, match="HTTP 401"):
+        engines.engine_for(larch)
+    assert wait_until(lambda: engines.engine_for(birch)) is engine
+    assert list(engines.refused()) == [larch.offer_name]
+
+
+def test_a_refused_model_is_asked_for_again_after_a_while(reply, server, engines, monkeypatch):
+    larch = reply.conversation.setup.chat_model
+    engine = wait_until(lambda: engines.engine_for(larch))
+    engines.refuse(larch, engine, "No.")
+    monkeypatch.setattr(pool, "TRIED_AGAIN_AFTER", -1)
+
+    assert wait_until(lambda: engines.engine_for(larch)) is engine
+    assert engines.refused() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_models_of_a_server_are_looked_for_when_it_is_loaded(server, engines):
+    birch, larch = (
+        ChatModel.objects.create(key=key, engine="openai", base=server.url, served_as=key) for key in ("birch", "larch")
+    )
+    wait_until(lambda: status_of(engines, birch) == "failed")
+
+    assert "no model 'birch'" in engines.state(birch).reason
+    assert engines.state(larch).status == "ready"
+    assert {asked["model"] for asked in server.asked} == {"larch"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_model_that_is_registered_later_is_looked_for_when_it_is_wanted(server, engines):
+    larch = ChatModel.objects.create(key="larch", engine="openai", base=server.url, served_as="larch")
+    engine = wait_until(lambda: engines.engine_for(larch))
+    server.models = ["larch", "birch"]
+    birch = ChatModel.objects.create(key="birch", engine="openai", base=server.url, served_as="birch")
+
+    assert wait_until(lambda: engines.engine_for(birch)) is engine
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_wait_for_a_server_that_is_away_when_it_is_first_wanted(engines):
+    model = ChatModel.objects.create(key="m", engine="openai", base="http://127.0.0.1:9/v1", served_as="larch")
+    wait_until(lambda: status_of(engines, model) == "failed")
+
+    with pytest.raises(ModelUnavailable) as caught:
+        engines.engine_for(model)
+    assert caught.value.is_away
+
+
+def test_a_turn_whose_server_is_away_waits_in_its_row(reply):
+    answering.refuse(reply.pk, "w1", Failure("unavailable", "It cannot be reached."))
+    reply.refresh_from_db()
+
+    assert (reply.state, reply.attempts_allowed - reply.attempts) == ("queued", 3)
+
+
+def test_other_processes_are_told_which_model_is_refused(reply, server, engines):
+    larch = reply.conversation.setup.chat_model
+    birch = ChatModel.objects.create(key="n", engine="openai", base=server.url, served_as="birch")
+    engine = wait_until(lambda: engines.engine_for(larch))
+    engines.refuse(larch, engine, "No.")
+    workers.tell("w1", engines.slots() | engines.refused(), {})
+    workers._names_here.discard("w1")
+    engines.close()
+
+    assert (workers.state(larch).status, workers.state(larch).reason) == ("failed", "No.")
+    assert workers.state(birch).status == "ready"
+
+
+@pytest.mark.parametrize("cut", [["I am User", ": and then"], ["I am Us", "er:", " more"], ["I am User: no"]])
+def test_a_stop_string_is_never_shown_whatever_the_server_makes_of_it(server, engine, cut):
+    server.answers = [[*map(chunk, cut), 60.0, *WELL]]
+    *tokens, final = ask(engine, stop=("User:",))
+
+    assert "".join(token.text for token in tokens) == final.text == "I am "
+    assert final.finish_reason == "stop"
+
+
+def test_what_only_looked_like_a_stop_string_is_shown_after_all(server, engine):
+    server.answers = [[chunk("I am Us"), chunk(end="stop"), "[DONE]"]]
+    *tokens, final = ask(engine, stop=("User:",))
+
+    assert "".join(token.text for token in tokens) == final.text == "I am Us"
+
+
+def test_no_more_stop_strings_are_sent_than_any_server_takes(server, engine):
+    ask(engine, stop=("a:", "b:", "c:", "d:", "e:"))
+
+    assert server.asked[0]["stop"] == ["a:", "b:", "c:", "d:"]
 
 
 def test_the_pace_of_a_server_is_measured_with_the_model_that_was_checked(server, engine):

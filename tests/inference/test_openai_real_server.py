@@ -3,11 +3,15 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
+from inference import answering, conversations
 from inference.conversion import gguf_file
-from inference.engines.base import Final, GenRequest, Sampling
+from inference.engines.base import Final, GenRequest, Sampling, Token
 from inference.engines.openai import OpenAIEngine, listed_models
+from inference.leases import LeaseState
+from inference.models import ChatModel, Setup
 
 pytestmark = pytest.mark.model
 
@@ -32,10 +36,14 @@ def engine(address):
     engine.close()
 
 
-def ask(engine, key="k", seed=1, **more):
-    messages = [{"role": "system", "content": "You listen."}, {"role": "user", "content": "I cannot sleep."}]
-    request = GenRequest(key, messages, Sampling(max_new_tokens=16), seed=seed, deadline=time.monotonic() + 60, **more)
-    *_, last = engine.submit(request)
+def request(key="k", seed=1, said="I cannot sleep.", tokens=16, **more):
+    messages = [{"role": "system", "content": "You listen."}, {"role": "user", "content": said}]
+    sampling = Sampling(max_new_tokens=tokens)
+    return GenRequest(key, messages, sampling, seed=seed, deadline=time.monotonic() + 60, **more)
+
+
+def ask(engine, *args, **more):
+    *_, last = engine.submit(request(*args, **more))
     return last
 
 
@@ -63,3 +71,48 @@ def test_four_are_answered_at_once(engine):
         finals = list(threads.map(lambda n: ask(engine, f"k{n}", n), range(4)))
 
     assert all(isinstance(final, Final) for final in finals), finals
+
+
+def is_free(address):
+    return not any(slot["is_processing"] for slot in httpx.get(f"{address.removesuffix('/v1')}/slots").json())
+
+
+def test_a_cancelled_reply_ends_with_what_it_has_and_frees_the_server(address, engine):
+    long = request("long", said="Tell me a long story about a lighthouse.", tokens=400)
+    events = engine.submit(long)
+    first = next(events)
+    assert isinstance(first, Token)
+    engine.cancel("long")
+    *_, final = events
+
+    assert (final.finish_reason, final.text[: len(first.text)]) == ("cancelled", first.text)
+    until = time.monotonic() + 20
+    while not is_free(address):
+        assert time.monotonic() < until, "the server went on with a reply that nobody wants"
+
+
+def test_a_prompt_without_room_is_told_as_that(engine):
+    failure = ask(engine, said="lighthouse " * 3000)
+
+    assert failure.kind == "context_too_long"
+
+
+@pytest.mark.django_db
+def test_a_whole_turn_is_answered_and_recorded(address, engine):
+    model = ChatModel.objects.create(key="m", engine="openai", base=address, served_as=listed_models(address)[0])
+    setup = Setup.objects.of(model, "You listen.", {"max_new_tokens": 24}, ["\n"])
+    conversation = conversations.open_live(setup, seed=7)
+    first = conversations.say(conversation, "I cannot sleep.", 0)
+    answering.answer(first.pk, "w1", engine)
+    second = conversations.say(conversation, "Since Monday.", 2)
+    answering.answer(second.pk, "w1", engine)
+    second.refresh_from_db()
+
+    (attempt,) = second.tries.all()
+    assert (second.state, attempt.outcome, attempt.number) == (LeaseState.DONE, "done", 1)
+    assert second.released.strip()
+    assert "\n" not in second.text
+    assert 0 < attempt.provenance["tokens"] <= 24
+    assert attempt.provenance["prompt_tokens"] > first.tries.get().provenance["prompt_tokens"]
+    assert attempt.provenance["server"]["model"]
+    assert attempt.provenance["engine"]["url"] == address

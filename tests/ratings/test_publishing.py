@@ -10,6 +10,7 @@ from ratings.studyfile import publishing
 from ratings.studyfile.faults import StudyFileErrors
 from ratings.studyfile.publishing import Refused, definition_of, load, move
 from tests.factories import UserFactory, published_study, replies_csv, study_source
+from tests.inference.misbehaving import serving
 
 pytestmark = pytest.mark.django_db
 
@@ -269,3 +270,47 @@ def test_a_model_whose_server_is_away_is_not_published(owner):
         keep(owner, publish=True, acknowledged="A. Researcher", **CHAT | {"arms": arms})
 
     assert not Study.objects.exists()
+
+
+@pytest.fixture
+def on_servers(owner):
+    """A published chat of two models, each on a server of its own."""
+    with serving() as larch, serving() as birch:
+        for server, key in ((larch, "larch"), (birch, "birch")):
+            server.models = [key]
+            ChatModel.objects.create(key=key, engine="openai", base=server.url, served_as=key)
+        arms = [arm | {"model": key} for arm, key in zip(MODEL_ARMS, ("larch", "birch"), strict=True)]
+        version = publishing.publish(keep(owner, **CHAT | {"arms": arms}), owner, pilot=True)
+        yield version.study, larch, birch
+
+
+@pytest.mark.parametrize("state", [Study.State.LIVE, Study.State.PILOT])
+def test_a_study_does_not_open_again_while_one_of_its_servers_lacks_its_model(owner, on_servers, state):
+    study, _, birch = on_servers
+    move(study, Study.State.PAUSED, owner)
+    birch.models = ["another"]
+
+    with pytest.raises(Refused, match="birch: .* has no model 'birch'. It lists: another"):
+        move(study, state, owner, acknowledged="Ada")
+
+    study.refresh_from_db()
+    assert study.state == Study.State.PAUSED
+
+
+def test_a_study_is_paused_whatever_its_servers_say(owner, on_servers):
+    study, larch, birch = on_servers
+    larch.models = birch.models = []
+
+    move(study, Study.State.PAUSED, owner)
+
+    study.refresh_from_db()
+    assert study.state == Study.State.PAUSED
+
+
+def test_a_study_opens_when_all_its_servers_offer_their_models(owner, on_servers):
+    study, *_ = on_servers
+
+    move(study, Study.State.LIVE, owner, acknowledged="Ada")
+
+    study.refresh_from_db()
+    assert study.state == Study.State.LIVE
