@@ -8,8 +8,9 @@ ever copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, isfinite, sqrt
 
 import numpy as np
@@ -34,6 +35,8 @@ MOST_UNDEFINED = 0.01
 BLOCK = 1 << 20
 # A large matrix with fewer filled places than one in this many is multiplied as a sparse one.
 SPARSE = 16
+# Weights are kept for the next arm up to this many.
+KEPT = 1 << 24
 # Whole numbers below this are exact in single precision.
 EXACT_SINGLE = 1 << 24
 
@@ -128,7 +131,7 @@ def bootstrap_contrast(table: Table, a: str, b: str, seed: int, draws: int = DRA
     pool = _pool(table)
     spread = float(np.ptp(levels[counts.sum(axis=0) > 0]))
     histograms = [_histogram(table, arm, pool) for arm in (a, b)]
-    sizes = _Standardised(*(participant_means(table, arm)[pool] for arm in (a, b)), spread)
+    sizes = _Standardised([participant_means(table, arm)[pool] for arm in (a, b)], spread)
     drawn_a, drawn_b, moments = _resampled(histograms, draws, seed, sizes.moments)
     about = _About(draws, seed, len(pool), fewest)
 
@@ -238,7 +241,8 @@ class _Standardised:
     Moments are taken about the middles, so that squares of large numbers do not cancel.
     """
 
-    def __init__(self, means_a: np.ndarray, means_b: np.ndarray, spread: float) -> None:
+    def __init__(self, means: Sequence[np.ndarray], spread: float) -> None:
+        means_a, means_b = means
         self.paired = detect_design(means_a, means_b) == "paired"
         values = [means_a, means_b]
         if self.paired:
@@ -329,50 +333,67 @@ def _resampled(
 ) -> list[np.ndarray]:
     """Resample x level for each histogram, then resample x moment, all with the same draws of participants."""
     found: list[list[np.ndarray]] = [[] for _ in range(len(histograms) + (moments is not None))]
-    people, width = histograms[0].shape[0], sum(histogram.shape[1] for histogram in histograms)
-    for weights in _blocks(people, draws, seed, width, histograms):
+    dtype = np.result_type(*(histogram.dtype for histogram in histograms))
+    for drawn in _blocks(histograms[0].shape[0], draws, seed, PARTICIPANTS):
+        weights = drawn.astype(dtype)
         for histogram, blocks in zip(histograms, found, strict=False):
             blocks.append(weights @ histogram)
         if moments is not None:
-            found[-1].append(weights.astype(np.float64) @ moments)
+            found[-1].append(drawn.astype(np.float64) @ moments)
     return [np.concatenate(blocks) for blocks in found]
 
 
-def _blocks(
-    people: int, draws: int, seed: int, width: int, factors: list[np.ndarray | csr_array]
-) -> Iterator[np.ndarray]:
-    """Resamples x participants, a block at a time: how often each was drawn, in the precision of the factors.
-
-    `width`: how many other numbers are held per resample.
-    """
-    rng = np.random.default_rng([seed, PARTICIPANTS])
-    dtype = np.result_type(*(factor.dtype for factor in factors))
-    rows = max(1, BLOCK // (people + width))
-    for start in range(0, draws, rows):
-        yield _weights(rng, (min(rows, draws - start), people)).astype(dtype)
+def _blocks(units: int, draws: int, seed: int, stream: int, rows: int = 0) -> Iterator[np.ndarray]:
+    """Resamples x units, `rows` at a time: how often each unit was drawn."""
+    rows = rows or _rows(units)
+    if units * draws > KEPT:
+        rng = np.random.default_rng([seed, stream])
+        yield from (_weights(rng, min(rows, draws - start), units) for start in range(0, draws, rows))
+    else:
+        weights = _kept(units, draws, seed, stream)
+        yield from (weights[start : start + rows] for start in range(0, draws, rows))
 
 
-def _weights(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+def _rows(width: int) -> int:
+    return max(1, BLOCK // width)
+
+
+@lru_cache(maxsize=4)
+def _kept(units: int, draws: int, seed: int, stream: int) -> np.ndarray:
+    """Every arm, contrast and criterion of a study asks for the same weights."""
+    rng, rows = np.random.default_rng([seed, stream]), _rows(units)
+    blocks = [_weights(rng, min(rows, draws - start), units) for start in range(0, draws, rows)]
+    weights = np.concatenate(blocks)
+    weights.setflags(write=False)
+    return weights
+
+
+def _weights(rng: np.random.Generator, rows: int, units: int) -> np.ndarray:
     """Each row is a resample: how often each unit was drawn, as often as there are units in all."""
-    picked = rng.integers(shape[1], size=shape)
-    picked += np.arange(shape[0])[:, None] * shape[1]
-    return np.bincount(picked.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+    picked = rng.integers(units, size=(rows, units))
+    picked += np.arange(rows)[:, None] * units
+    weights = np.bincount(picked.ravel(), minlength=rows * units)
+    return weights.astype(np.min_scalar_type(units)).reshape(rows, units)
 
 
 def _two_way(table: Table, arm: str, estimate: float, spread: float, pool: np.ndarray, seed: int, draws: int) -> Result:
     """The pooled mean with independent draws of participants and items."""
     cells, items, rated = table.cells_of(arm), np.flatnonzero(table.by_item.any(axis=0)), table.n_items(arm)
     if rated < FEWEST:
-        return not_estimable(
-            f"resampling items needs at least {FEWEST}, and there {'is' if rated == 1 else 'are'} {rated}"
-        )
+        are = "is" if rated == 1 else "are"
+        return not_estimable(f"resampling items needs at least {FEWEST} of them, and there {are} {rated}")
     shape = (len(pool), len(items))
     place = np.searchsorted(pool, cells.participant), np.searchsorted(items, cells.item)
     n, total = (_matrix(*place, value, shape) for value in (cells.n, cells.total))
-    rng, means = np.random.default_rng([seed, ITEMS]), []
-    for people_drawn in _blocks(shape[0], draws, seed, 3 * shape[1], [n, total]):
-        items_drawn = _weights(rng, (len(people_drawn), shape[1])).astype(np.float64)
-        sums, numbers = (np.einsum("di,di->d", people_drawn @ of, items_drawn) for of in (total, n))
+    rows = _rows(sum(shape))
+    by_people, by_items = (
+        _blocks(shape[0], draws, seed, PARTICIPANTS, rows),
+        _blocks(shape[1], draws, seed, ITEMS, rows),
+    )
+    means = []
+    for people_drawn, items_drawn in zip(by_people, by_items, strict=True):
+        weights = people_drawn.astype(np.result_type(n, total))
+        sums, numbers = ((weights @ of * items_drawn).sum(axis=1, dtype=np.float64) for of in (total, n))
         means.append(np.divide(sums, numbers, out=np.full(len(sums), np.nan), where=numbers > 0))
     about = _About(draws, seed, shape[0], table.n_participants(arm), shape[1])
     return about.percentile(estimate, np.concatenate(means), spread)
