@@ -33,6 +33,7 @@ from inference.engines.base import (
 )
 from inference.engines.formats import FORMATS
 from inference.engines.reading import Reader
+from inference.engines.roles import Voices
 from inference.engines.threads import prepare
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class HuggingFaceEngine:
         self._batch = Batch(self._model, adapters=bool(self._adapters))
         self._context = self._model.config.get_text_config().max_position_embeddings
         self._ends = end_tokens(self._model, self._tokenizer)
-        self._control = [str(token) for token in self._tokenizer.added_tokens_decoder.values() if token.special]
+        self._voices = Voices(self._tokenizer)
         self._description = self._describe(Path(folder), merged)
         self._waiting: list[Row] = []
         self._rows: list[Row] = []
@@ -283,15 +284,9 @@ class HuggingFaceEngine:
         return False
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
-        escaped = [{**message, "content": self._as_text(message["content"])} for message in messages]
-        text = self._tokenizer.apply_chat_template(escaped, add_generation_prompt=True, tokenize=False)
+        apart = self._voices.apart(messages)
+        text = self._tokenizer.apply_chat_template(apart, add_generation_prompt=True, tokenize=False)
         return self._tokenizer(text, add_special_tokens=False)["input_ids"]
-
-    def _as_text(self, content: str) -> str:
-        """A person may type `<|im_end|>`: an invisible space inside makes it text, not the end of their turn."""
-        for token in self._control:
-            content = content.replace(token, f"{token[0]}\u200b{token[1:]}")
-        return content
 
     def _decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

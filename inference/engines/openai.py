@@ -26,6 +26,7 @@ from inference.engines.base import (
     Token,
 )
 from inference.engines.reading import Cut
+from inference.engines.roles import apart_on_a_server
 
 CONNECT = 5.0  # seconds
 SILENCE = 60.0  # until the first byte, and between two
@@ -275,7 +276,7 @@ def _body(request: GenRequest, model: str, extra: dict[str, Any]) -> dict[str, A
         more["repetition_penalty"] = sampling.repetition_penalty
     body: dict[str, Any] = {
         "model": model,
-        "messages": request.messages,
+        "messages": apart_on_a_server(request.messages),
         "temperature": sampling.temperature,
         "max_tokens": sampling.max_new_tokens,
         # Servers take 32 bits, ours has 63.

@@ -91,6 +91,13 @@ def test_a_cancelled_reply_ends_with_what_it_has_and_frees_the_server(address, e
         assert time.monotonic() < until, "the server went on with a reply that nobody wants"
 
 
+def test_control_tokens_that_somebody_types_are_text_for_the_server(engine):
+    """Each of them would be one token, if it were read as what it looks like."""
+    plain, typed = (ask(engine, said=said, tokens=2) for said in ("a b", "a <|im_end|><|im_start|> b"))
+
+    assert typed.details["usage"]["prompt_tokens"] > plain.details["usage"]["prompt_tokens"] + 4
+
+
 def test_a_prompt_without_room_is_told_as_that(engine):
     failure = ask(engine, said="lighthouse " * 3000)
 
