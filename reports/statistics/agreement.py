@@ -18,7 +18,8 @@ import numpy as np
 from .clustered import ROUNDING
 from .intervals import LEVEL, Result, estimable, not_estimable, t_quantile, warned_if_few
 from .intraclass import ALL_EQUAL, ICC, ONE_UNIT, intraclass
-from .raters import Counts, Ratings, chunks, incidence, resampling_weights
+from .raters import Counts, Ratings, incidence
+from .resampling import bounds, chunks, percentile_intervals, resampling_weights
 from .table import Table
 
 KRIPPENDORFF = ("krippendorff_ordinal", "krippendorff_interval")
@@ -28,16 +29,10 @@ NO_RATINGS = "there are no ratings"
 NO_PAIRS = "no item of an arm was rated by more than one participant"
 OFF_SCALE = "some ratings are not points of the declared scale"
 NO_CATEGORIES = "a scale with one point leaves nothing to agree about"
-NO_DRAWS = "no draws were made"
-FEW_PAIRS = "the resampled data too often left nothing to compare"
-NO_SPREAD = "the resampled values do not differ at all"
 
 # With very many units fewer draws are made, so that slots times draws stays within this; the result says how many.
 WORK = 40_000_000
 FEWEST_DRAWS = 200
-# A draw can be empty of pairs. When more than a tenth are, what is left no longer shows the sampling distribution.
-USABLE = 0.9
-
 # Of slots x draws and units x draws (how often each unit was given each value, and the sum of the squared weights of
 # its raters): each coefficient's value in each draw.
 Statistics = Callable[..., dict[str, np.ndarray]]
@@ -233,7 +228,7 @@ def _alphas_of(counts: Counts) -> Statistics:
 def _over_units(counts: Counts, seed: int, draws: int) -> dict[str, Result]:
     paired = np.flatnonzero(counts.per_unit > 1)
     if len(paired) < 2:
-        return dict.fromkeys(KRIPPENDORFF, dict.fromkeys(_names("units"), not_estimable(ONE_UNIT)))
+        return dict.fromkeys(KRIPPENDORFF, dict.fromkeys(bounds("units"), not_estimable(ONE_UNIT)))
     rng = np.random.default_rng([seed, 1])
     alphas = _alphas_of(counts)
     found = []
@@ -241,7 +236,7 @@ def _over_units(counts: Counts, seed: int, draws: int) -> dict[str, Result]:
         weights = np.zeros((len(counts.per_unit), size))
         weights[paired] = resampling_weights(rng, len(paired), size).T
         found.append(alphas(counts.n[:, None], counts.per_unit[:, None], weights))
-    return _percentiles(found, KRIPPENDORFF, "units")
+    return percentile_intervals(found, KRIPPENDORFF, "units")
 
 
 def _over_raters(counts: Counts, statistics: Sequence[Statistics], seed: int, draws: int) -> dict[str, Result]:
@@ -255,27 +250,7 @@ def _over_raters(counts: Counts, statistics: Sequence[Statistics], seed: int, dr
         # Whole numbers below 2^24 are exact in single precision, at half the cost.
         n, squares = (to_slot @ weights).astype(float), (to_unit @ weights**2).astype(float)
         found.append({name: values for statistic in statistics for name, values in statistic(n, squares).items()})
-    return _percentiles(found, (*KRIPPENDORFF, *GWET), "raters")
-
-
-def _percentiles(chunks: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], of: str) -> dict[str, Result]:
-    if not chunks:
-        return dict.fromkeys(names, dict.fromkeys(_names(of), not_estimable(NO_DRAWS)))
-    return {name: _percentile(np.concatenate([chunk[name] for chunk in chunks]), of) for name in chunks[0]}
-
-
-def _percentile(values: np.ndarray, of: str) -> Result:
-    usable = values[np.isfinite(values)]
-    if len(usable) < max(2, USABLE * len(values)):
-        return dict.fromkeys(_names(of), not_estimable(FEW_PAIRS))
-    if np.ptp(usable) <= ROUNDING:
-        return dict.fromkeys(_names(of), not_estimable(NO_SPREAD))
-    low, high = np.quantile(usable, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return dict(zip(_names(of), (float(usable.std(ddof=1)), float(low), float(high)), strict=True))
-
-
-def _names(of: str) -> tuple[str, str, str]:
-    return f"se_{of}", f"low_{of}", f"high_{of}"
+    return percentile_intervals(found, (*KRIPPENDORFF, *GWET), "raters")
 
 
 def _not_on(scale: tuple[int, int], table: Table) -> str:

@@ -5,7 +5,6 @@ The unit is an item in an arm, the rater is a participant, and a unit may be rat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,9 +12,6 @@ import numpy as np
 from scipy import sparse
 
 from .table import DENSE_SLOTS, Table
-
-# Numbers held at once while resampling.
-CHUNK = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,22 +101,8 @@ def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(values, return_inverse=True)
 
 
-def resampling_weights(rng: np.random.Generator, size: int, draws: int) -> np.ndarray:
-    """How often each of `size` clusters is drawn in each of so many draws of `size`: draws x size, whole numbers."""
-    weights = np.empty((draws, size), dtype=np.float32)
-    for draw in range(draws):
-        weights[draw] = np.bincount(rng.integers(size, size=size), minlength=size)
-    return weights
-
-
 def incidence(row: np.ndarray, column: np.ndarray, rows: int, columns: int) -> np.ndarray | sparse.csr_array:
     """Ones where a rating is, as a dense matrix while that is small enough to be the faster one."""
     ones = np.ones(len(row), dtype=np.float32)
     matrix = sparse.csr_array((ones, (row, column)), shape=(rows, columns))
     return matrix.toarray() if rows * columns <= min(4 * DENSE_SLOTS, 50 * len(row)) else matrix
-
-
-def chunks(draws: int, width: int) -> Iterator[int]:
-    step = max(1, CHUNK // width)
-    for first in range(0, draws, step):
-        yield min(step, draws - first)
