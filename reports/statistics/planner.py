@@ -418,8 +418,8 @@ def answers(plan: Result) -> Iterator[str]:
     if rounded := plan["rounded"]:
         low, high = rounded["scale"]
         yield (
-            f"Ratings were simulated as whole points from {low} to {high} around {rounded['mean']:g}. There a difference "
-            f"of {plan['difference']:g} in impressions shows as {rounded['difference_shown']:.2f} in ratings."
+            f"Ratings were simulated as whole points from {low} to {high} around {rounded['mean']:g}. There a "
+            f"difference of {plan['difference']:g} in impressions shows as one of {rounded['difference_shown']:.2f}."
         )
 
 

@@ -142,6 +142,15 @@ def test_power_is_that_of_a_noncentral_t(df, t, shift):
     assert _power(df, t, shift) == pytest.approx(power, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("df", "t", "shift", "power"),
+    [(23, 2.07, 2.5, 0.667635341291), (9, 2.26, 2.9, 0.733677443646), (1, 12.7, 1.5, 0.097410190608)],
+)
+def test_power_is_rs(df, t, shift, power):
+    """R: pt(t, df, shift, lower = FALSE) + pt(-t, df, shift)"""
+    assert _power(df, t, shift) == pytest.approx(power, rel=1e-11)
+
+
 @given(st.integers(1, 2000), st.floats(0, 1e6))
 def test_power_is_a_probability_that_rises(df, shift):
     assert 0 <= _power(df, 2.0, shift) <= _power(df, 2.0, shift * 1.5 + 0.1) + 1e-3 <= 1.001
