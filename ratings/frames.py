@@ -43,6 +43,7 @@ from ratings.models import (
     Visit,
     Withdrawal,
 )
+from ratings.models.people import VisitQuerySet
 from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import StudyFile, Tick
 
@@ -78,15 +79,15 @@ class Pool:
     def versions(self) -> QuerySet[StudyVersion]:
         return StudyVersion.objects.pooled_with(self.version)
 
-    def visits(self) -> QuerySet[Visit]:
+    def visits(self) -> VisitQuerySet:
         return Visit.objects.of_pool(self.version, self.kind)
 
-    def consenting(self) -> QuerySet[Visit]:
+    def consenting(self) -> VisitQuerySet:
         """Visits whose data may be read: consent was given and has not been taken back."""
         taken_back = Consent.objects.filter(tick="take_part", withdrawn_at__isnull=False)
         return self.visits().filter(consented_at__isnull=False).exclude(pk__in=taken_back.values("visit"))
 
-    def analysed(self) -> QuerySet[Visit]:
+    def analysed(self) -> VisitQuerySet:
         return self.consenting().exclude(participant__in=open_exclusions().values("participant"))
 
     def withdrawals(self) -> QuerySet[Withdrawal]:
@@ -203,6 +204,7 @@ class RatingColumns:
     participant: np.ndarray
     item: np.ndarray
     arm: np.ndarray
+    position: np.ndarray
     rating: np.ndarray
     criteria: tuple[str, ...]
     participants: tuple[str, ...]
@@ -212,18 +214,34 @@ class RatingColumns:
 
 def rating_columns(pool: Pool) -> RatingColumns:
     """The ratings for the statistics. Criteria and arms that nobody rated yet are among the labels."""
+    return _columns(pool, pool.analysed())
+
+
+def excluded_columns(pool: Pool) -> RatingColumns | None:
+    """The same with the ratings of those whom an exclusion left out; None where it left out nobody."""
+    if not pool.consenting().filter(participant__in=open_exclusions().values("participant")).exists():
+        return None
+    return _columns(pool, pool.consenting())
+
+
+def _columns(pool: Pool, visits: VisitQuerySet) -> RatingColumns:
     import numpy as np
 
     rows = (
-        Rating.objects.filter(**{f"{_VISIT}__in": pool.analysed()})
+        Rating.objects.filter(**{f"{_VISIT}__in": visits})
         .order_by()
         .values_list(
-            "criterion_id", f"{_VISIT}__participant_id", "exposure__assignment__item_id", "exposure__arm_id", "value"
+            "criterion_id",
+            f"{_VISIT}__participant_id",
+            "exposure__assignment__item_id",
+            "exposure__arm_id",
+            "exposure__assignment__position",
+            "value",
         )
         .iterator(CHUNK)
     )
     # As floating point a missing value is NaN, and ids are exact up to 2**53.
-    parts = [np.empty((0, 5))]
+    parts = [np.empty((0, 6))]
     while batch := list(islice(rows, CHUNK)):
         parts.append(np.array(batch, dtype=np.float64))
     table = np.concatenate(parts)
@@ -235,7 +253,7 @@ def rating_columns(pool: Pool) -> RatingColumns:
         Criterion.objects.filter(version__in=versions).values_list("pk", "key"),
         [criterion.key for criterion in definition.criteria],
     )
-    people = Participant.objects.filter(pk__in=pool.analysed().values("participant"))
+    people = Participant.objects.filter(pk__in=visits.values("participant"))
     participant, participants = _coded(table[:, 1], people.values_list("pk", "participant_id"))
     item, items = _coded(table[:, 2], Item.objects.filter(version__in=versions).values_list("pk", "key"))
     arm, arms = _coded(
@@ -243,7 +261,46 @@ def rating_columns(pool: Pool) -> RatingColumns:
         Arm.objects.filter(version__in=versions).values_list("pk", "key"),
         [arm.key for arm in definition.arms],
     )
-    return RatingColumns(criterion, participant, item, arm, table[:, 4], criteria, participants, items, arms)
+    position = table[:, 4].astype(np.int64)
+    return RatingColumns(criterion, participant, item, arm, position, table[:, 5], criteria, participants, items, arms)
+
+
+def seconds_taken(pool: Pool) -> dict[tuple[str, int], float]:
+    """How long a reply was looked at before its ratings came, by participant and position."""
+    exposures = Exposure.objects.filter(assignment__visit__in=pool.analysed())
+    rows = exposures.exclude(shown_at=None).exclude(submitted_at=None).order_by().values_list(*_WHEN)
+    return {
+        (participant, position): (end - start).total_seconds()
+        for participant, position, start, end in rows.iterator(CHUNK)
+    }
+
+
+_WHEN = ("assignment__visit__participant__participant_id", "assignment__position", "shown_at", "submitted_at")
+
+
+def comments(pool: Pool) -> Iterator[tuple[str, str]]:
+    """Participant and comment, of those who wrote one."""
+    rows = (
+        Exposure.objects.filter(assignment__visit__in=pool.analysed())
+        .exclude(comment__isnull=True)
+        .order_by("pk")
+        .values_list("assignment__visit__participant__participant_id", "comment")
+    )
+    return ((participant, comment) for participant, comment in rows.iterator(CHUNK) if comment)
+
+
+def outcomes_of_shown(pool: Pool) -> Iterator[tuple[str, str, str, bool]]:
+    """Participant, item and arm of every reply that was shown to somebody who is no longer under way, and whether it
+    was rated. People under an exclusion are among them: they too stayed or left."""
+    seen = Q(shown_at__isnull=False) | Q(conversation__kind=Conversation.Kind.LIVE)
+    rows = (
+        Exposure.objects.filter(seen, assignment__visit__in=pool.consenting().over())
+        .order_by("pk")
+        .values_list(
+            "assignment__visit__participant__participant_id", "assignment__item__key", "arm__key", "submitted_at"
+        )
+    )
+    return ((participant, item, arm, at is not None) for participant, item, arm, at in rows.iterator(CHUNK))
 
 
 def _coded(ids: np.ndarray, keys: Iterable[tuple[int, str]], known: Iterable[str] = ()) -> tuple:
@@ -260,7 +317,7 @@ def _coded(ids: np.ndarray, keys: Iterable[tuple[int, str]], known: Iterable[str
 # People --------------------------------------------------------------------------------------------------------------
 
 
-def participants(pool: Pool) -> QuerySet[Visit]:
+def participants(pool: Pool) -> QuerySet:
     """The visits of everyone whose consent stands, those left out of the analysis among them; can be sliced."""
     return (
         pool.consenting()

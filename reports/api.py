@@ -11,9 +11,9 @@ from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ratings import frames
+from ratings import frames, looks
 from ratings.frames import NothingPublished, Pool
-from ratings.models import Study, StudyVersion
+from ratings.models import EarlyLook, Study, StudyVersion
 from reports.serializers import (
     ParticipantSerializer,
     PoolQuery,
@@ -101,17 +101,25 @@ class Participants(OfStudy, ListAPIView):
 
 @extend_schema(parameters=[SLUG, PoolQuery])
 class Ratings(OfStudy, ListAPIView):
-    """One row a rating, as in `ratings_long.csv`: without people under an exclusion, without practice and checks."""
+    """One row a rating, as in `ratings_long.csv`: without people under an exclusion, without practice and checks.
+
+    Before the planned number of participants that is an early look, which the report tells.
+    """
 
     serializer_class = RatingSerializer
 
     def get_queryset(self) -> QuerySet:
-        return frames.ratings(self.pool())
+        pool = self.pool()
+        looks.note(pool, self.request.user, EarlyLook.By.API)  # type: ignore[arg-type]  # nobody else gets here
+        return frames.ratings(pool)
 
 
 @extend_schema(parameters=[SLUG, PoolQuery], responses=OpenApiTypes.OBJECT)
 class Report(OfStudy):
-    """The report, as `manage.py report SLUG --json` gives it."""
+    """The report, as `manage.py report SLUG --json` gives it.
+
+    Before the planned number of participants it has no results, unless the study's owner opened them: `hidden` says so.
+    """
 
     def get(self, request: Request, slug: str) -> Response:
         from reports.report import study_report

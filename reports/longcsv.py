@@ -19,6 +19,7 @@ from typing import IO
 
 import numpy as np
 
+from .statistics.analysis import Analysis
 from .statistics.intervals import Result
 from .statistics.summary import summarise
 from .statistics.table import Table, tables_from_codes
@@ -78,7 +79,7 @@ class LongTable:
 def report_from_csv(source: str | Path | IO[bytes], scale: tuple[int, int], items_are: str = "random") -> Result:
     """The report JSON of a bare file of ratings."""
     table = read_long_csv(source, scale)
-    report = summarise(table.tables(), scale, items_are)
+    report = summarise(table.tables(), Analysis(scale, items_are))
     return {"schema": 1, **report, "warnings": [*table.warnings, *report["warnings"]]}
 
 

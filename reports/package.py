@@ -22,8 +22,9 @@ from django.utils import timezone
 from accounts.models import User
 from inference.canonical import digest
 from inference.models import public_code
-from ratings import frames
+from ratings import frames, looks
 from ratings.frames import Pool
+from ratings.models import EarlyLook
 from reports import codebook
 from reports.codebook import Column
 from reports.report import study_report
@@ -33,7 +34,11 @@ FORMULA_STARTS = tuple("=+-@\t\r\n\0＝＋－＠")
 
 
 def write_package(pool: Pool, user: User | None, file: IO[bytes]) -> dict[str, Any]:
-    """Write the zip to a file that is open for writing, note whose data is in it, and return its manifest."""
+    """Write the zip to a file that is open for writing, note whose data is in it, and return its manifest.
+
+    Before the planned number of participants that is an early look, and noted as one.
+    """
+    looks.note(pool, user, EarlyLook.By.EXPORT)
     while True:
         file.seek(0)
         file.truncate()
@@ -73,7 +78,7 @@ def _write(pool: Pool, file: IO[bytes]) -> tuple[dict[str, Any], set[str]]:
         package.lines("conversations.jsonl", _conversations(pool, engines))
         package.table("codebook.csv", codebook.CODEBOOK, codebook.rows(definition))
         package.whole("study.yaml", bytes(pool.version.source))
-        report = study_report(pool)
+        report = study_report(pool, looked=True)
         package.whole("report.json", as_json(report))
         manifest = _manifest(pool, report["flow"], engines, package.files)
         package.whole("manifest.json", as_json(manifest))

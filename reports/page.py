@@ -52,7 +52,11 @@ def as_page(report: Result, definition: StudyFile) -> dict[str, Any]:
             for check in report["quality"]["checks"]
         ],
         "sample": [_question(question) for question in report["sample"]["questions"]],
-        "criteria": [_criterion(criterion, report, definition) for criterion in definition.criteria],
+        "criteria": [
+            _criterion(criterion, report, definition)
+            for criterion in definition.criteria
+            if criterion.key in report["criteria"]
+        ],
         "arms": [
             (arm.key, arm.about or arm.model or "replies from a file", arm.system or "") for arm in definition.arms
         ],

@@ -9,54 +9,80 @@ from __future__ import annotations
 from typing import Any
 
 from ratings import frames
-from ratings.frames import Pool
+from ratings.frames import Pool, RatingColumns
+from ratings.looks import Looks, looks_of
 from ratings.studyfile.schema import StudyFile, text_in
+from reports.quality import dropout, quality_of, signs_of, tables_of, with_and_without
 from reports.sample import describe_sample
+from reports.statistics.analysis import Analysis, Primary
+from reports.statistics.intervals import LEVEL
 from reports.statistics.summary import summarise
-from reports.statistics.table import Table, tables_from_codes
 
 SCHEMA = 1
 KINDS = {"real": "participants", "pilot": "pilot participants", "synthetic": "synthetic participants"}
 
 
-def study_report(pool: Pool) -> dict[str, Any]:
+def study_report(pool: Pool, looked: bool = False) -> dict[str, Any]:
+    """The whole report. Before the planned number it holds no results, unless they were opened for a reason, or are
+    shown at a terminal that notes who looked (`looked`)."""
     definition = pool.definition
-    flow = frames.flow(pool)
-    numbers = summarise(tables_of(pool), scale_of(definition), definition.design.items_are)
-    numbers["methods"] = numbers["methods"] | {
-        "participants": participants_sentence(pool, flow),
-        "paragraph": f"{participants_sentence(pool, flow)} {numbers['methods']['paragraph']}",
-        "rules_declared": list(definition.exclude),
-    }
+    flow, looks = frames.flow(pool), looks_of(pool)
+    hidden = looks.hidden and not looked
+    columns = frames.rating_columns(pool)
+    numbers = nothing_yet(pool, looks) if hidden else results(pool, columns, looks)
+    people = participants_sentence(pool, flow)
+    methods = numbers.pop("methods")
     return {
         "schema": SCHEMA,
         "study": pool.study.slug,
         "fingerprint": pool.version.fingerprint,
         "kind": pool.kind,
-        "level": numbers["level"],
-        "warnings": [*study_warnings(pool, flow), *numbers["warnings"]],
+        "level": LEVEL,
+        "warnings": [*study_warnings(pool, flow, looks), *numbers.pop("warnings")],
         "flow": flow,
         "sample": describe_sample(exit_questions(definition), frames.exit_answers(pool), flow["analysed"]),
-        "criteria": numbers["criteria"],
-        "quality": quality(pool),
-        "methods": numbers["methods"],
+        **numbers,
+        "looks": told(looks),
+        "methods": methods
+        | {
+            "participants": people,
+            "paragraph": " ".join(filter(None, [people, looks_sentence(looks), methods["paragraph"]])),
+            "rules_declared": list(definition.exclude),
+        },
         "versions": [row | {"published_at": row["published_at"].isoformat()} for row in frames.versions(pool)],
     }
 
 
-def tables_of(pool: Pool) -> dict[str, Table]:
-    columns = frames.rating_columns(pool)
-    return tables_from_codes(
-        columns.criterion,
-        columns.participant,
-        columns.item,
-        columns.arm,
-        columns.rating,
-        criteria=columns.criteria,
-        participants=columns.participants,
-        items=columns.items,
-        arms=columns.arms,
-    )
+def results(pool: Pool, columns: RatingColumns, looks: Looks) -> dict[str, Any]:
+    analysis = analysis_of(pool)
+    tables = tables_of(columns)
+    numbers = summarise(tables, analysis, by_position=tables_of(columns, by="position"))
+    signs = signs_of(pool, columns)
+    return numbers | {
+        "dropout": dropout(pool, columns.arms),
+        "quality": quality_of(signs)
+        | {"with_and_without": with_and_without(pool, columns, tables, signs.flags, analysis)},
+    }
+
+
+def nothing_yet(pool: Pool, looks: Looks) -> dict[str, Any]:
+    return {
+        "warnings": [],
+        "hidden": f"Results are shown when {looks.target} participants have completed, or when the study is closed; "
+        f"{looks.completed} have.",
+        "criteria": {},
+        "quality": {"checks": quality_of(signs_of(pool, None))["checks"]},
+        "methods": {"paragraph": ""},
+    }
+
+
+def analysis_of(pool: Pool) -> Analysis:
+    definition = pool.definition
+    planned, primary = definition.design.primary, None
+    if planned:
+        a, b = sorted((planned.a, planned.b))
+        primary = Primary(planned.criterion, a, b, planned.margin)
+    return Analysis(scale_of(definition), definition.design.items_are, primary, seed=pool.version.seed % 2**31)
 
 
 def scale_of(definition: StudyFile) -> tuple[int, int]:
@@ -78,32 +104,48 @@ def exit_questions(definition: StudyFile) -> list[dict[str, Any]]:
     ]
 
 
-def quality(pool: Pool) -> dict[str, Any]:
-    """Attention checks. They flag, and leave nobody out by themselves."""
-    passed: dict[str, list[bool]] = {}
-    failing = set()
-    for check in frames.checks(pool):
-        passed.setdefault(check["check"], []).append(check["passed"])
-        if not check["passed"]:
-            failing.add(check["participant_id"])
-    return {
-        "checks": [{"check": key, "answered": len(results), "passed": sum(results)} for key, results in passed.items()],
-        "participants_failing_a_check": len(failing),
-    }
-
-
-def study_warnings(pool: Pool, flow: dict[str, Any]) -> list[str]:
+def study_warnings(pool: Pool, flow: dict[str, Any], looks: Looks) -> list[str]:
     warnings = []
     if pool.kind != "real":
         warnings.append(f"These are {KINDS[pool.kind]}: a rehearsal, not a result.")
-    completed, target = flow["completed"], pool.definition.target
-    looks_once = pool.kind == "real" and pool.definition.design.looks == "at_target"
-    if looks_once and flow["analysed"] and completed < target:
+    if looks.too_early and flow["analysed"] and not looks.hidden:
         warnings.append(
-            f"{completed} of {target} planned participants have completed. The study looks at its results once, at the "
-            "target: whoever stops when an interval looks good finds differences that are not there."
+            f"{looks.completed} of {looks.target} planned participants have completed. The study looks at its results "
+            "once, at the target: whoever stops when an interval looks good finds differences that are not there."
         )
     return warnings
+
+
+def told(looks: Looks) -> dict[str, Any]:
+    return {
+        "planned": "at_target" if looks.at_target else "sequential",
+        "completed": looks.completed,
+        "target": looks.target,
+        "over": looks.is_over,
+        "early": [
+            {"at": look.at.isoformat(), "by": look.by, "completed": look.completed, "reason": look.reason}
+            for look in looks.early
+        ],
+    }
+
+
+def looks_sentence(looks: Looks) -> str:
+    """When the results were seen before their time, and why; for the methods paragraph."""
+    if not looks.early:
+        return ""
+    opened = [look for look in looks.early if look.reason]
+    others = len(looks.early) - len(opened)
+    said = [
+        f"on {look.at:%Y-%m-%d}, with {look.completed} of {look.target} participants, for this reason: {look.reason}"
+        for look in opened
+    ]
+    if others:
+        said.append(
+            f"{others} more time{'s'[: others > 1]} without a reason being given"
+            if opened
+            else f"{others} time{'s'[: others > 1]} without a reason being given"
+        )
+    return f"Results were seen before the planned number of participants {'; and '.join(said)}."
 
 
 def participants_sentence(pool: Pool, flow: dict[str, Any]) -> str:

@@ -6,5 +6,6 @@ app_name = "reports"
 
 urlpatterns = [
     path("<slug:slug>/report/", views.report, name="report"),
+    path("<slug:slug>/report/open/", views.open_early, name="open_early"),
     path("<slug:slug>/export/", views.export, name="export"),
 ]

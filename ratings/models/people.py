@@ -72,6 +72,10 @@ class VisitQuerySet(models.QuerySet):
     def stale(self) -> Self:
         return self.filter(outcome="", place_until__lte=timezone.now())
 
+    def over(self) -> Self:
+        """Ended, one way or another."""
+        return self.filter(~Q(outcome="") | Q(place_until__lte=timezone.now()))
+
 
 class Visit(models.Model):
     """A participant's way through one version: where they are, and how it ended."""

@@ -3,29 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
+from .analysis import Analysis
+from .clustered import pooled_mean
 from .comparison import compare_arms
-from .estimation import describe_arm
+from .estimation import describe_arm, headline
 from .intervals import FEW, LEVEL, Result
+from .items import by_item
 from .methods import methods
+from .order import order_effects
 from .table import Table
 
 
-def summarise(tables: Mapping[str, Table], scale: tuple[int, int], items_are: str = "random") -> Result:
-    """`criteria`, `warnings` and `methods` of the report JSON."""
+def summarise(
+    tables: Mapping[str, Table], analysis: Analysis, by_position: Mapping[str, Table] | None = None
+) -> Result:
+    """`level`, `warnings`, `criteria` and `methods` of the report JSON.
+
+    `by_position`: the same ratings with the position at which a reply was shown in the item's place, where known.
+    """
     criteria = {
-        criterion: {
-            "arms": {arm: describe_arm(table, arm, scale, items_are) for arm in table.arms},
-            "contrasts": compare_arms(table, items_are),
-        }
+        criterion: _criterion(table, analysis, (by_position or {}).get(criterion))
         for criterion, table in tables.items()
     }
     return {
         "level": LEVEL,
-        "warnings": warnings(criteria, items_are),
+        "warnings": warnings(criteria, analysis.items_are),
         "criteria": criteria,
-        "methods": methods(criteria, scale, items_are),
+        "methods": methods(criteria, analysis.scale, analysis.items_are),
     }
+
+
+def headlines(table: Table, items_are: str) -> Result:
+    """Only the means and differences with the interval shown first, by which a choice of participants is judged."""
+    return {
+        "arms": {arm: _headline(table, {arm: 1}, items_are) for arm in table.arms},
+        "contrasts": [
+            {"a": a, "b": b, **_headline(table, {a: -1, b: 1}, items_are)} for a, b in combinations(table.arms, 2)
+        ],
+    }
+
+
+def _headline(table: Table, weights: Mapping[str, int], items_are: str) -> Result:
+    of = pooled_mean(table, weights)
+    name = headline(of.n_items, items_are)
+    interval = of.two_way() if name == "two_way" else of.participant_cr1()
+    return {"n_participants": of.n_participants, "headline": name, "interval": interval}
+
+
+def _criterion(table: Table, analysis: Analysis, by_position: Table | None) -> Result:
+    scale, items_are = analysis.scale, analysis.items_are
+    result: Result = {
+        "arms": {arm: describe_arm(table, arm, scale, items_are) for arm in table.arms},
+        "contrasts": compare_arms(table, items_are),
+        "by_item": by_item(table),
+    }
+    if by_position is not None and len(by_position.items):
+        positions = sorted(by_item(by_position), key=lambda row: int(row["item"]))
+        result["by_position"] = [{"position": int(row["item"]), "arms": row["arms"]} for row in positions]
+        result["order_effects"] = order_effects(by_position)
+    return result
 
 
 def warnings(criteria: Mapping[str, Result], items_are: str) -> list[str]:

@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from inference.conversations import given
 from ratings.enrolment import arrive, enrol
+from ratings.frames import pool_of
+from ratings.looks import open_early
 from ratings.models import Answer, Assignment, Consent, Event, Exclusion, Study, Visit
 from ratings.studyfile.publishing import load
 
@@ -26,7 +28,7 @@ criteria:
   - {{key: fluency_quality, label: Fluency and Quality, question: "How?", definition: What., low: Not, high: Very}}
 replies: replies.csv
 arms: [{arms}]
-design: {{items_each: {items_each}, arms: {design}, items_are: {items_are}}}
+design: {{items_each: {items_each}, arms: {design}, items_are: {items_are}, looks: {looks}}}
 checks: {checks}
 exit_questions:
   - {{key: age_band, kind: age_band, question: How old are you?}}
@@ -46,13 +48,17 @@ def make_study(
     checks: str = '[{after: 1, text: "Choose 3.", answer: 3}]',
     title: str = "",
     same_meaning: str = "",
+    opened: bool = True,
+    looks: str = "at_target",
 ) -> Study:
+    """A published study; `opened`: its results may be seen before the target."""
     source = FILE.format(
         slug=slug,
         target=target,
         arms=", ".join(f"{{key: {arm}}}" for arm in arms),
         items_each=items_each or items,
         items_are=items_are,
+        looks=looks,
         design="within" if items >= len(arms) > 1 else "between",
         checks=checks,
     )
@@ -63,7 +69,10 @@ def make_study(
     version = load(
         source.encode(), "small.yaml", lambda name: replies, owner, publish_it=True, same_meaning=same_meaning
     )
-    return Study.objects.get(pk=version.study_id)
+    study = Study.objects.get(pk=version.study_id)
+    if opened:
+        open_early(pool_of(study), owner, "It is a test.")
+    return study
 
 
 def take_part(

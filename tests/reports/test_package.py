@@ -225,10 +225,10 @@ def test_a_withdrawal_while_it_is_written_makes_it_start_again(study, monkeypatc
     name = leaving.participant.participant_id.encode()
     from reports import package as module
 
-    def report_while_somebody_leaves(pool):
+    def report_while_somebody_leaves(pool, **looked):
         if Exposure.objects.filter(assignment__visit=leaving).exists():
             withdraw(leaving)
-        return original(pool)
+        return original(pool, **looked)
 
     original = module.study_report
     monkeypatch.setattr(module, "study_report", report_while_somebody_leaves)
@@ -322,7 +322,7 @@ def test_the_command_writes_it_whole(study, tmp_path, capsys):
 def test_a_failed_export_leaves_nothing_behind(study, tmp_path, monkeypatch):
     output = tmp_path / "small.zip"
     output.write_bytes(b"the one before")
-    monkeypatch.setattr("reports.package.study_report", lambda pool: 1 / 0)
+    monkeypatch.setattr("reports.package.study_report", lambda pool, **looked: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         call_command("export_study", "small", "--output", str(output))

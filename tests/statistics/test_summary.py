@@ -3,6 +3,7 @@ import random
 
 import pytest
 
+from reports.statistics.analysis import Analysis
 from reports.statistics.summary import summarise
 from reports.statistics.table import tables_from_columns
 
@@ -20,7 +21,7 @@ def study(participants=10, items=9, arms="ab", criteria=("empathy",), rating=Non
 
 
 def test_it_has_the_contracted_names():
-    report = summarise(study(criteria=("empathy", "fluency")), (1, 10))
+    report = summarise(study(criteria=("empathy", "fluency")), Analysis((1, 10)))
 
     assert set(report) == {"level", "warnings", "criteria", "methods"}
     assert list(report["criteria"]) == ["empathy", "fluency"]
@@ -55,7 +56,7 @@ def test_it_has_the_contracted_names():
 )
 @pytest.mark.parametrize("items_are", ["random", "fixed"])
 def test_every_study_however_small_gives_plain_json(tables, items_are):
-    report = summarise(tables, (1, 10), items_are)
+    report = summarise(tables, Analysis((1, 10), items_are))
 
     assert json.loads(json.dumps(report, allow_nan=False)) == report
 
@@ -63,30 +64,30 @@ def test_every_study_however_small_gives_plain_json(tables, items_are):
 def test_the_order_of_criteria_is_the_callers():
     tables = study(criteria=("a", "b"))
 
-    assert list(summarise({"b": tables["b"], "a": tables["a"]}, (1, 10))["criteria"]) == ["b", "a"]
+    assert list(summarise({"b": tables["b"], "a": tables["a"]}, Analysis((1, 10)))["criteria"]) == ["b", "a"]
 
 
 class TestWarnings:
     def test_a_sound_study_has_none(self):
-        assert summarise(study(), (1, 10))["warnings"] == []
+        assert summarise(study(), Analysis((1, 10)))["warnings"] == []
 
     def test_few_items(self):
-        (warning,) = summarise(study(items=5), (1, 10))["warnings"]
+        (warning,) = summarise(study(items=5), Analysis((1, 10)))["warnings"]
 
         assert "Fewer than 8 items" in warning
         assert "items fixed is shown first" in warning
 
     def test_few_items_do_not_matter_when_they_are_the_ones_meant(self):
-        assert summarise(study(items=5), (1, 10), "fixed")["warnings"] == []
+        assert summarise(study(items=5), Analysis((1, 10), "fixed"))["warnings"] == []
 
     def test_few_participants(self):
-        (warning,) = summarise(study(participants=4), (1, 10))["warnings"]
+        (warning,) = summarise(study(participants=4), Analysis((1, 10)))["warnings"]
 
         assert "Fewer than 8 participants" in warning
 
     def test_where_it_holds_is_named_when_not_everywhere(self):
         tables = study(arms="a") | {"late": study(arms="a", items=3)["empathy"]}
-        warnings = summarise(tables, (1, 10))["warnings"]
+        warnings = summarise(tables, Analysis((1, 10)))["warnings"]
 
         assert len(warnings) == 1
         assert warnings[0].endswith("(late: a)")
@@ -94,15 +95,15 @@ class TestWarnings:
     def test_an_arm_without_ratings(self):
         tables = tables_from_columns("pq", "ij", "aa", "cc", [1, 2], arms=["a", "b"])
 
-        assert "There are no ratings. (c: b)" in summarise(tables, (1, 10))["warnings"]
+        assert "There are no ratings. (c: b)" in summarise(tables, Analysis((1, 10)))["warnings"]
 
 
 class TestMethods:
     def paragraph(self, tables, items_are="random"):
-        return summarise(tables, (1, 10), items_are)["methods"]["paragraph"]
+        return summarise(tables, Analysis((1, 10), items_are))["methods"]["paragraph"]
 
     def test_it_names_what_was_run_and_with_what(self):
-        methods = summarise(study(missing=0.1), (1, 10))["methods"]
+        methods = summarise(study(missing=0.1), Analysis((1, 10)))["methods"]
 
         assert set(methods["software"]) == {"python", "numpy", "scipy"}
         assert methods["software"]["scipy"] in methods["paragraph"]

@@ -3,14 +3,19 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ratings import looks
 from ratings.frames import NothingPublished, find_study, pool_of, snapshot
+from ratings.models import EarlyLook
 from reports.longcsv import LongCsvError, report_from_csv
 from reports.plaintext import as_text
 from reports.report import study_report
 
 
 class Command(BaseCommand):
-    help = "Report a study, or anyone's ratings in a long CSV: means with intervals that respect who rated what."
+    help = (
+        "Report a study, or anyone's ratings in a long CSV: means with intervals that respect who rated what. "
+        "Before the planned number of participants this is an early look, which the study's report tells from then on."
+    )
 
     def add_arguments(self, parser):
         parser.add_argument("slug", nargs="?", help="the study's slug")
@@ -57,7 +62,9 @@ def of_file(path: Path, scale: tuple[int, int], items_are: str) -> dict:
 
 def of_study(slug: str, kind: str, number: int | None) -> dict:
     try:
+        pool = pool_of(find_study(slug), kind, number)
+        looks.note(pool, None, EarlyLook.By.COMMAND)
         with snapshot():
-            return study_report(pool_of(find_study(slug), kind, number))
+            return study_report(pool, looked=True)
     except NothingPublished as error:
         raise CommandError(str(error)) from None
