@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from inference import dispatch, workers
+from inference import dispatch, room, workers
 from inference.canonical import digest
 from inference.leases import LeaseState
 from inference.live import live
@@ -33,6 +33,9 @@ SHORTEST_RETRY = 20  # seconds
 # A conversation that is too long stays so, however often it is tried.
 PAST_HELP = "context_too_long"
 
+# A conversation ends when not even a message of so many tokens has room.
+SHORT_MESSAGE = 48
+
 # Nobody waits for a reply that is made in advance, and a busy laptop makes eight of them at once.
 MADE_IN_ADVANCE = {"release": "whole", "first_token_s": 1200, "turn_s": 3600}
 
@@ -51,6 +54,14 @@ class ReplyFailed(CannotSay):
 
 class ConversationFull(CannotSay):
     """As many messages as the study wants have been answered."""
+
+
+class TooLong(CannotSay):
+    """The message and its reply do not fit what the model can read; one of so many characters would."""
+
+    def __init__(self, characters: int):
+        super().__init__(characters)
+        self.characters = characters
 
 
 class OutOfStep(CannotSay):
@@ -98,12 +109,30 @@ def say(conversation: Conversation, text: str, index: int) -> Turn:
         raise OutOfStep
     if conversation.exchanges_done >= conversation.policy["exchanges"]["max"]:
         raise ConversationFull
-    _refuse_when_busy(conversation)
+    has_room = _has_room(conversation, [turn.text or "" for turn in turns], text)
+    if has_room:
+        _refuse_when_busy(conversation)
     _done(conversation, index, Turn.Role.USER, text).save()
     reply = _queued(conversation, index + 1)
+    if not has_room:
+        # The conversation is over, which nobody has to wait in a queue for.
+        reply.state, reply.failure, reply.finished_at = LeaseState.FAILED, PAST_HELP, timezone.now()
     reply.save()
-    dispatch.wake(conversation.answered_by.chat_model)
+    if has_room:
+        dispatch.wake(conversation.answered_by.chat_model)
     return reply
+
+
+def _has_room(conversation: Conversation, said: list[str], text: str) -> bool:
+    """Whether one more message has room beside what was said. TooLong if a shorter one would."""
+    setup = conversation.answered_by
+    left = room.left(setup, [*said, text])
+    if left is None or left >= 0:
+        return True
+    tokens = room.tokens_in(setup.chat_model, [text]) or len(text)
+    if (free := left + tokens) < SHORT_MESSAGE:
+        return False
+    raise TooLong(max(10, int(free * len(text) / tokens / 10) * 10))
 
 
 def _refuse_when_busy(conversation: Conversation) -> None:

@@ -37,7 +37,8 @@ class ChatModel(models.Model):
     # What a server calls it.
     served_as = models.CharField(max_length=300, blank=True)
     # rows: how many replies are made at once. For a server: key_env (the variable that holds the key; never a key
-    # itself), extra_body. For a folder: template (the name of a prompt format that stands in for the tokenizer's).
+    # itself), extra_body, context (its length in tokens, as the server told it). For a folder: template (the name of a
+    # prompt format that stands in for the tokenizer's).
     options = models.JSONField(default=dict, blank=True)
     revision = models.CharField(max_length=100, blank=True)
     names = models.JSONField(default=list, help_text="Names that would give it away; masked in what it says.")
@@ -64,7 +65,6 @@ class ChatModel(models.Model):
         if self.engine == self.Engine.OPENAI:
             return self.served_as
         return self.key if self.adapter and not self.stands_alone else None
-
 
     @property
     def offer_name(self) -> str:

@@ -89,7 +89,8 @@ def load(model: ChatModel) -> Engine:
 
 
 def _server(model: ChatModel) -> OpenAIEngine:
-    server = OpenAIEngine(model.base, **model.options)
+    asked_with = {name: value for name, value in model.options.items() if name != "context"}
+    server = OpenAIEngine(model.base, **asked_with)
     try:
         # If only the others are there, it serves them.
         server.require(model.served_as, *_beside(model))

@@ -224,6 +224,7 @@ def _on_server(asked: Asked) -> tuple[ChatModel, dict[str, str]]:
         faults.append("--adapter is for a folder. A server's adapter is a model name of its own: give it as --model.")
     if asked.template:
         faults.append("--template is for a folder. A server writes its prompts itself.")
+    context: int | None = None
     url, wrong_url = _normal_url(asked.server)
     extra_body, wrong_body = _extra_body(asked.extra_body)
     faults += [fault for fault in (wrong_url, wrong_body) if fault]
@@ -231,7 +232,7 @@ def _on_server(asked: Asked) -> tuple[ChatModel, dict[str, str]]:
         faults.append(f"The environment variable {asked.key_env}, which should hold the server's key, is not set.")
     elif not wrong_url:
         try:
-            require_model(url, asked.model, asked.key_env)
+            context = require_model(url, asked.model, asked.key_env)
         except ServerError as problem:
             hint = "" if urlsplit(url).path.strip("/") else " Most servers want /v1 at the end of the address."
             faults.append(f"{problem}{hint}")
@@ -244,13 +245,15 @@ def _on_server(asked: Asked) -> tuple[ChatModel, dict[str, str]]:
         engine=ChatModel.Engine.OPENAI,
         base=url,
         served_as=asked.model,
-        options=options,
+        options=options | _without_empty(context=context),
         names=_names(asked, asked.model, asked.model.rstrip("/").rsplit("/", 1)[-1]),
     )
     _refuse_other_options(model)
     _refuse_change_of_published(model)
     _, reply, seconds = _try(lambda: OpenAIEngine(url, **options), model.variant)
     described = {"engine": model.engine, "where": url, "served as": asked.model}
+    if context:
+        described["context"] = f"{context} tokens"
     if asked.key_env:
         described["key"] = f"in the environment variable {asked.key_env}"
     return model, described | _sample(reply, seconds)
@@ -354,7 +357,7 @@ def _short(hashes: dict[str, str]) -> str:
 
 def _content(model: ChatModel) -> dict[str, Any]:
     """What decides what it says: not how fast, nor with whose key."""
-    apart = {name: value for name, value in model.options.items() if name not in ("rows", "key_env")}
+    apart = {name: value for name, value in model.options.items() if name not in ("rows", "key_env", "context")}
     return {
         "engine": model.engine,
         "base": model.base,

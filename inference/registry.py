@@ -48,6 +48,16 @@ def folder_of(base: str, progress: Progress = lambda line: None) -> Path:
     return convert(settings.MODELS_DIR, progress) if base == DEFAULT_MODEL_NAME else settings.MODELS_DIR / base
 
 
+def folder_if_there(model: ChatModel) -> Path | None:
+    """Where a model's weights lie on this machine, if they do; nothing is made ready for that."""
+    if model.engine != ChatModel.Engine.HUGGINGFACE:
+        return None
+    if model.base == DEFAULT_MODEL_NAME:
+        return max(settings.MODELS_DIR.glob(f"{DEFAULT_MODEL_KEY}-*/"), default=None)
+    folder = settings.MODELS_DIR / model.base
+    return folder if folder.is_dir() else None
+
+
 def adapter_of(model: ChatModel) -> Path | None:
     return settings.MODELS_DIR / model.adapter if model.adapter else None
 

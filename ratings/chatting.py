@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil, floor
 
 from django.db import transaction
 from django.utils import timezone
 
-from inference import dispatch, measuring, workers
+from inference import dispatch, measuring, room, workers
 from inference.leases import LeaseState
 from inference.measuring import Measured
 from inference.models import ChatModel, Setup, Turn
 from inference.pool import ModelUnavailable, pool
 from ratings.models import Exposure, Study, StudyVersion, Visit
 from ratings.studyfile.publishing import definition_of
+from ratings.studyfile.schema import Chat, texts_of
 
 # Somebody who has not been heard of for so long is not chatting.
 SILENT_AFTER = timedelta(minutes=3)
@@ -85,6 +88,42 @@ def measured(version: StudyVersion) -> Measured | None:
     if not found or None in found:
         return None
     return min(filter(None, found), key=lambda measured: measured.chats)
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """An arm whose chats may grow beyond what its model can read."""
+
+    arm: str
+    wanted: int  # tokens
+    context: int
+    # The longest messages, in characters, with which all exchanges fit.
+    fitting: int
+
+
+def shortages(version: StudyVersion) -> list[Shortage]:
+    """The arms whose longest possible chat may not fit, as far as it is known what their models can read."""
+    definition = definition_of(version)
+    if definition.mode != "chat":
+        return []
+    told = [text for item in definition.shown_items for text in texts_of(item.scenario or "")]
+    arms = version.arms.exclude(setup=None).select_related("setup__chat_model").order_by("position")
+    return [short for arm in arms if arm.setup and (short := _shortage(arm.key, arm.setup, definition.chat, told))]
+
+
+def _shortage(arm: str, setup: Setup, chat: Chat, told: list[str]) -> Shortage | None:
+    most = chat.exchanges.max
+    if (context := room.context_of(setup.chat_model)) is None:
+        return None
+    # Of several languages, the one that takes the most tokens.
+    characters = min((room.characters_a_token(setup.chat_model, [text]) for text in told if text), default=room.LATIN)
+    opening = max((len(text) for text in texts_of(chat.opening or "")), default=0) / characters
+    wanted = room.wanted(setup, most, chat.longest_message / characters) + ceil(opening)
+    if wanted <= context:
+        return None
+    without = room.wanted(setup, most, 0) + opening
+    fitting = floor(max(0, context - without) / most * characters / 50) * 50
+    return Shortage(arm, wanted, context, fitting)
 
 
 def failed_reply(visit: Visit) -> Turn | None:

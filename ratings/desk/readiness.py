@@ -34,6 +34,7 @@ def of(version: StudyVersion) -> list[Check]:
         _resources(version),
         _screening(version),
         capacity(version),
+        room(version),
         _address(),
     )
     return [check for check in checks if check]
@@ -100,6 +101,22 @@ def capacity(version: StudyVersion) -> Check | None:
         f"{where} carries {about}{measured.chats} chats at once",
         f"Further arrivals wait on the start page. Measured on {measured.measured_at}.",
     )
+
+
+def room(version: StudyVersion) -> Check | None:
+    """Whether the longest chats fit what the models can read; one that does not ends early, and is rated."""
+    if not (short := chatting.shortages(version)):
+        return None
+    worst = min(short, key=lambda shortage: shortage.fitting)
+    chat = definition_of(version).chat
+    where = ", ".join(f"{shortage.arm} ({shortage.context:,} tokens)" for shortage in short)
+    text = (
+        f"{chat.exchanges.max} exchanges with messages of {chat.longest_message:,} characters may need "
+        f"{max(shortage.wanted for shortage in short):,} tokens, more than the models can read of arm {where}"
+    )
+    fewer = "Take fewer exchanges, shorter replies or a model with a longer context."
+    advice = f"With `chat.longest_message: {worst.fitting}` all would fit." if worst.fitting >= 100 else fewer
+    return Check("open", text, f"Such a chat ends early and is rated. {advice}")
 
 
 def _address() -> Check:

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 
 from inference import conversations
 from inference.canonical import seed_from
-from inference.conversations import Busy, CannotSay, ConversationFull, OutOfStep, ReplyFailed, ReplyUnderWay
+from inference.conversations import Busy, CannotSay, ConversationFull, OutOfStep, ReplyFailed, ReplyUnderWay, TooLong
 from inference.leases import LeaseState
 from inference.models import Conversation, Turn
 from inference.streaming import wait_for_end
@@ -36,7 +36,6 @@ from ratings.studyfile.publishing import definition_of
 from ratings.studyfile.schema import text_in
 
 STAGE = stages.CHAT
-LONGEST_MESSAGE = 4000
 # How long a page without a script waits for its reply, and how many of the server's threads may do so at once.
 WAITS = 20.0
 # What the page's script says of a reply: milliseconds from sending until its first words, and all of it, were shown.
@@ -45,7 +44,10 @@ _waiting = threading.BoundedSemaphore(6)
 
 
 class MessageForm(PathForm):
-    message = OwnWords(max_length=LONGEST_MESSAGE)
+    def __init__(self, *args, longest: int, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["message"] = OwnWords(max_length=longest)
+
     # The place in the conversation that this message was written for.
     turn = forms.IntegerField(min_value=0, max_value=1000)
     shown = forms.Field(required=False)
@@ -107,6 +109,11 @@ class Place:
     def failed_reply(self) -> Turn | None:
         failed = (LeaseState.FAILED, LeaseState.BLOCKED)
         return next((turn for turn in self.turns if turn.state in failed), None)
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the reply was made, or asked for, and may not be shown: the study has its own words for that."""
+        return self.failed_reply is not None and self.failed_reply.state == LeaseState.BLOCKED
 
     @property
     def may_ask_again(self) -> bool:
@@ -171,9 +178,10 @@ def chat(request: HttpRequest, visit: Visit, position: int) -> HttpResponse:
 
 
 def _say(request: HttpRequest, place: Place) -> HttpResponse:
-    form = MessageForm(request.POST, request.FILES)
+    longest = place.definition.chat.longest_message
+    form = MessageForm(request.POST, request.FILES, longest=longest)
     if not form.is_valid():
-        return _show(request, place, form=form, kept=request.POST["message"][: 2 * LONGEST_MESSAGE].replace("\0", ""))
+        return _show(request, place, form=form, kept=request.POST["message"][: 2 * longest].replace("\0", ""))
     text = form.cleaned_data["message"]
     try:
         with transaction.atomic():
@@ -274,6 +282,11 @@ def _why(refusal: CannotSay) -> str:
         return (
             _("Very many people are chatting right now. Your text is kept: please try again in about %d seconds.")
             % refusal.seconds
+        )
+    if isinstance(refusal, TooLong):
+        return (
+            _("This chat has no room for so long a message. Your text is kept: please shorten it to %d characters.")
+            % refusal.characters
         )
     return {
         ReplyUnderWay: _("The reply before is still being written. Your text is kept: send it once the reply is here."),

@@ -25,6 +25,7 @@ PARTICIPANTS_READ = (
 LEFT_OUT = {
     "instructions": [defaults.STORED_INSTRUCTIONS, defaults.REPLIES_INSTRUCTIONS, defaults.CHAT_INSTRUCTIONS],
     "practice": [defaults.PRACTICE_PROMPT, defaults.PRACTICE_REPLY, defaults.PRACTICE_FEEDBACK],
+    "chat": defaults.WITHHELD,
     "debrief": defaults.DEBRIEF,
 }
 NOT_READ = {"key", "stratum", "split", "version", "ticks", "kind", "accept", "release", "country"}
@@ -263,6 +264,9 @@ def every_language_has_its_texts(draft: Draft) -> Iterator[Finding]:
     left_out = [name for name in ("eligibility", "instructions", "practice", "debrief") if name not in draft.data]
     for name in left_out:
         yield Finding((), f"`{name}` is left out, so the English one is shown in every language", warning=True)
+    if draft.get("mode", of=str) == "chat" and "withheld" not in (draft.get("chat", of=dict) or {}):
+        message = "`withheld` is left out, so the English one is shown in every language"
+        yield Finding(("chat",) if "chat" in draft.data else (), message, warning=True)
 
 
 CHECKS: tuple[Callable[[Draft], Iterator[Finding]], ...] = (

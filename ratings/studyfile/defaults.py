@@ -60,4 +60,9 @@ If something you read or wrote stays with you, talk to somebody you trust, or op
 after the study too. Questions about the study are welcome at the contact address. With your withdrawal code you \
 can have your answers deleted later."""
 
+WITHHELD = """\
+A safeguard of this study held the reply back, so it is not shown. You have done nothing wrong.
+
+If what you talked about weighs on you, "Get help now" on this page leads to people who listen."""
+
 AGE_BANDS = ("18-20", "21-24", "25-29", "30-39", "40-49", "50-59", "60 or older")

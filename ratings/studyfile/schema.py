@@ -63,6 +63,11 @@ def text_in(value: str | Mapping[str, str], locale: str, default_locale: str) ->
     return next(iter(value.values()))
 
 
+def texts_of(value: str | Mapping[str, str]) -> list[str]:
+    """A text of the study in all its languages."""
+    return [value] if isinstance(value, str) else list(value.values())
+
+
 # The small types. Each says what it wants in the words of whoever writes the file.
 
 
@@ -417,9 +422,15 @@ class Chat(Part):
     words appear as soon as they are made."""
     opening: Text | None = None
     """What the program says first, the same in all arms."""
+    longest_message: Annotated[Whole, Field(ge=100, le=20_000)] = 2000
+    """The most characters of one message of a participant. `exchanges.max` of them, with their replies and the system
+    message, should fit what each model can read: publishing tells when they may not."""
     after_failure: Literal["rate", "skip", "end"] = "rate"
     """When a reply cannot be made: `rate` what there was, `skip` this chat without ratings and go on to the next, or
     `end` the visit, with full pay. The same in all arms."""
+    withheld: Text = defaults.WITHHELD
+    """What people read where a reply was withheld because of what it says. The same in all arms; what follows is
+    `after_failure`."""
 
 
 class Campus(Part):

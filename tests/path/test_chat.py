@@ -190,14 +190,37 @@ def test_an_empty_message_is_refused(person, text):
     assert not Turn.objects.exists()
 
 
-def test_a_message_may_have_4000_characters_and_no_more(person):
-    page = person.post({"message": "a" * 4001}, action="send")
-    assert "4000" in page.text
-    assert "a" * 4001 in page.html
+def test_a_message_may_have_2000_characters_and_no_more(person):
+    assert 'maxlength="2000"' in person.page.html
+    page = person.post({"message": "a" * 2001}, action="send")
+    assert "2000" in page.text
+    assert "a" * 2001 in page.html
     assert not Turn.objects.exists()
 
-    person.post({"message": "a" * 4000}, action="send")
-    assert Turn.objects.get(index=0).text == "a" * 4000
+    person.post({"message": "a" * 2000}, action="send")
+    assert Turn.objects.get(index=0).text == "a" * 2000
+
+
+def test_a_study_says_how_long_a_message_may_be(db):
+    study = chat_study(chat={"exchanges": {"min": 2, "max": 3}, "longest_message": 150})
+    pool.register(ChatModel.objects.get(key="larkspur-7b"), ScriptedEngine())
+    person = Person(study)
+    person.go_to("chat")
+    pool.close()
+
+    assert 'maxlength="150"' in person.page.html
+    assert "keep it under 150 characters" in person.post({"message": "a" * 151}, action="send").text
+
+
+def test_a_message_without_room_is_kept_with_how_long_it_may_be(person, monkeypatch):
+    def too_long(*_):
+        raise conversations.TooLong(350)
+
+    monkeypatch.setattr(conversations, "say", too_long)
+    page = person.post({"message": "A long story."}, action="send")
+
+    assert "please shorten it to 350 characters" in page.text
+    assert "A long story.</textarea>" in page.html
 
 
 @pytest.mark.parametrize(
@@ -690,6 +713,62 @@ def test_a_failure_looks_the_same_in_both_arms_whatever_model_is_behind(db, kind
         write(person, "Hi", Failure(kind, "No."))
         seen.add(Exposure.objects.filter(assignment__visit=Visit.objects.last()).first().arm.key)
         pages.add(re.search(r'<div id="after">.*?<input', person.page.html, re.DOTALL)[0])
+    pool.close()
+
+    assert seen == {"linden", "rowan"}
+    assert len(pages) == 1
+
+
+def hold_back(person):
+    """As screening does: the reply is there, and nobody may see it."""
+    person.post({"message": "Hi"}, action="send")
+    Turn.objects.open().update(state=LeaseState.BLOCKED)
+    return person.get(person.page.address)
+
+
+def test_a_reply_that_is_held_back_is_told_in_the_words_of_the_study(db):
+    study = chat_study(chat={"exchanges": {"min": 2, "max": 3}, "withheld": "This one stays with *us*."})
+    pool.register(ChatModel.objects.get(key="larkspur-7b"), ScriptedEngine())
+    person = Person(study)
+    person.go_to("chat")
+    write(person)
+    page = hold_back(person)
+    pool.close()
+
+    assert "This one stays with <em>us</em>." in page.html
+    assert "could not be made" not in page.text
+    assert "again" not in page.actions
+    assert person.post().stage == "rate"
+
+
+def test_left_out_they_are_kind_and_lead_to_help(person):
+    page = hold_back(person)
+
+    assert "A safeguard of this study held the reply back" in page.text
+    assert "Get help now" in page.text
+
+
+@pytest.mark.parametrize(("after", "told"), [("skip", "Go on without this chat"), ("end", "End here, with full pay")])
+def test_after_a_reply_was_held_back_the_study_goes_on_as_after_a_failure(db, after, told):
+    study = chat_study(chat={"exchanges": {"min": 2, "max": 3}, "after_failure": after})
+    pool.register(ChatModel.objects.get(key="larkspur-7b"), ScriptedEngine())
+    person = Person(study)
+    person.go_to("chat")
+    page = hold_back(person)
+    pool.close()
+
+    assert told in page.text
+
+
+def test_a_reply_that_is_held_back_looks_the_same_in_both_arms(db):
+    study = chat_study(design={"items_each": 2, "arms": "between", "items_are": "random"})
+    pool.register(ChatModel.objects.get(key="larkspur-7b"), ScriptedEngine())
+    pages, seen = set(), set()
+    for _ in range(2):
+        person = Person(study)
+        person.go_to("chat")
+        pages.add(re.search(r'<div id="after">.*?<input', hold_back(person).html, re.DOTALL)[0])
+        seen.add(Exposure.objects.filter(assignment__visit=Visit.objects.last()).first().arm.key)
     pool.close()
 
     assert seen == {"linden", "rowan"}

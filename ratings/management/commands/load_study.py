@@ -47,8 +47,9 @@ class Command(BaseCommand):
             raise SystemExit(1) from None
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        if publish and (check := readiness.capacity(version)):
-            self.stderr.write(f"{check.text}. {check.advice}")
+        for check in (readiness.capacity(version), readiness.room(version)) if publish else ():
+            if check:
+                self.stderr.write(f"{check.text}. {check.advice}")
         self.stdout.write(f"{version.study.slug} {version.fingerprint}")
 
     @staticmethod
