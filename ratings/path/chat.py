@@ -187,11 +187,14 @@ def _say(request: HttpRequest, place: Place) -> HttpResponse:
         with transaction.atomic():
             conversations.say(_conversation(place), text, form.cleaned_data["turn"])
     except CannotSay as refusal:
+        # The page's script sends it again by itself; without one, the person does.
+        again = refusal.seconds if isinstance(refusal, Busy) and "X-Live" in request.headers else None
         return _show(
             request,
             Place(place.visit, current_exposure(place.visit) or place.exposure),
-            refused=_why(refusal),
+            refused=_resent(again) if again else _why(refusal),
             kept=text,
+            again=again,
         )
     seconds = round(place.page.seconds(request), 1)
     shown = _shown(request.POST, form.cleaned_data["turn"] - 1)
@@ -275,6 +278,13 @@ def _wait(reply: Turn) -> None:
             wait_for_end(reply.code, WAITS)
         finally:
             _waiting.release()
+
+
+def _resent(seconds: int) -> str:
+    return (
+        _("Very many people are chatting. Your text is kept and sent again in about %d seconds, unless you change it.")
+        % seconds
+    )
 
 
 def _why(refusal: CannotSay) -> str:

@@ -152,6 +152,77 @@ def test_a_lost_connection_keeps_the_message(chatting):
     expect(replies(chatting.page)).to_have_count(1)
 
 
+def busy_once(page):
+    """The first message that is sent meets a queue that is full; how often one was sent."""
+    sent = []
+
+    def answer(route):
+        if route.request.method != "POST":
+            return route.continue_()
+        sent.append(route.request.post_data)
+        if len(sent) > 1:
+            return route.continue_()
+        html = page.request.get(page.url, headers={"X-Live": "1"}).text()
+        html = html.replace('<div id="notice">', '<div id="notice" data-again="1"><p class="notice">Very many.</p>')
+        return route.fulfill(body=html.replace("</textarea>", "Do not lose me.</textarea>"), content_type="text/html")
+
+    page.route("**/chat/**", answer)
+    return sent
+
+
+def test_a_message_that_met_a_full_queue_is_sent_again_by_itself_once(chatting, site):
+    sent = busy_once(chatting.page)
+    send(chatting.page, "Do not lose me.")
+    expect(chatting.page.locator("#notice")).to_contain_text("Very many.")
+    expect(chatting.page.locator("#id_message")).to_have_value("Do not lose me.")
+    expect(replies(chatting.page)).to_have_count(1)
+
+    assert len(sent) == 2
+    assert chatting.page.locator("#id_message").input_value() == ""
+    assert sorted(turns_of_newest_chat(site)) == [("assistant", "done"), ("user", "done")]
+
+
+def test_a_message_that_was_changed_meanwhile_waits_for_its_writer(chatting):
+    sent = busy_once(chatting.page)
+    send(chatting.page, "Do not lose me.")
+    expect(chatting.page.locator("#notice")).to_contain_text("Very many.")
+    chatting.page.locator("#id_message").press_sequentially(" Or do")
+    chatting.page.wait_for_timeout(1800)
+
+    assert len(sent) == 1
+    assert chatting.page.locator("#id_message").input_value() == "Do not lose me. Or do"
+    chatting.page.locator("#write button").click()
+    expect(replies(chatting.page)).to_have_count(1)
+
+
+def test_a_server_that_fails_for_a_moment_costs_no_text(chatting):
+    chatting.page.route("**/chat/**", lambda route: route.fulfill(status=503, body="<p>Back soon."))
+    send(chatting.page, "Do not lose me.")
+    expect(chatting.page.locator("#notice")).to_contain_text("was not sent")
+    assert chatting.page.locator("#id_message").input_value() == "Do not lose me."
+    chatting.page.unroute("**/chat/**")
+
+    chatting.page.locator("#write button").click()
+    expect(replies(chatting.page)).to_have_count(1)
+
+
+def test_streams_and_pages_that_are_away_for_a_while_are_waited_for(chatting):
+    away = {"yes": False}
+
+    def answer(route):
+        return route.fulfill(status=502, body="") if away["yes"] else route.continue_()
+
+    chatting.page.route("**/turns/**", lambda route: (away.update(yes=True), answer(route)))
+    chatting.page.route("**/chat/**", answer)
+    send(chatting.page, "Please answer slowly.")
+    expect(chatting.page.locator("#log .pending .text")).to_contain_text("The connection is lost")
+    chatting.page.wait_for_timeout(4000)
+    chatting.page.unroute("**/turns/**")
+    away["yes"] = False
+
+    expect(replies(chatting.page)).to_have_count(1)
+
+
 def test_a_lost_stream_is_told_and_goes_on_by_itself(chatting):
     chatting.page.route("**/turns/**", lambda route: route.abort())
     send(chatting.page, "Please answer slowly.")

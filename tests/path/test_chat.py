@@ -697,6 +697,16 @@ def test_when_too_many_wait_a_message_is_kept_and_not_stored(person, monkeypatch
     assert "Do not lose me." in person.post({"message": "Do not lose me."}, action="send").text
 
 
+def test_a_script_is_told_when_to_send_a_message_again_and_people_that_it_does(person, monkeypatch):
+    monkeypatch.setitem(conversations.POLICY, "most_waiting", 0)
+    page = person.post({"message": "Do not lose me."}, action="send", headers={"x-live": "1"})
+
+    assert '<div id="notice" data-again="20">' in page.html
+    assert "sent again in about 20 seconds, unless you change it" in page.text
+    assert "Do not lose me.</textarea>" in page.html
+    assert "data-again" not in person.post({"message": "Do not lose me."}, action="send").html
+
+
 # A server that is away for a while is waited for.
 @pytest.mark.parametrize("kind", sorted({*get_args(FailureKind)} - {"unavailable"}))
 def test_a_failure_looks_the_same_in_both_arms_whatever_model_is_behind(db, kind):

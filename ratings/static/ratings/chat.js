@@ -1,9 +1,8 @@
-// The chat without reloading: the reply as it comes, spoken once, whole.
-// A reply is only ever put in as text.
+// The chat without reloading. Replies are only ever put in as text.
 const $ = (selector, root = document) => root.querySelector(selector);
 const once = $("#once"), said = $("#said");
-let sending = false, stream = null;
-// When a message went out, how soon its reply showed, as the server is told.
+let sending, stream, again;
+// When a message went out and its reply showed.
 let sent = 0, first = 0, times = "";
 const since = () => performance.now() - sent | 0;
 
@@ -11,30 +10,27 @@ const say = (text) => { said.textContent = text; };
 
 const load = async (options) => {
   const response = await fetch(location.pathname, { ...options, headers: { "X-Live": "1" } });
+  if (response.status > 499) throw response;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (page.body.dataset.stage !== "chat" || new URL(response.url).pathname !== location.pathname) {
-    return location.assign(response.url);
-  }
-  for (const part of ["#log", "#notice", "#hidden", "#after"]) {
-    const next = $(part, page);
-    if (next) $(part)?.replaceWith(next);
-  }
+  const { url } = response;
+  if (page.body.dataset.stage !== "chat" || new URL(url).pathname !== location.pathname) return location.assign(url);
+  for (const next of page.querySelectorAll("#log, #notice, #hidden, #after")) $("#" + next.id)?.replaceWith(next);
   document.title = page.title;
   const had = $("#write"), has = $("#write", page);
+  if (!had && has) location.reload();
   if (had && !has) {
     had.remove();
     $("#after button")?.focus();
-  } else if (!had && has) location.reload();
+  }
   follow();
   return page;
 };
 
 const finished = async () => {
-  stream?.close();
-  stream = null;
+  stream = stream?.close();
   try { await load(); } catch { return setTimeout(finished, 2000); }
   if (sent) times = [first || since(), since()];
-  say(($("#after .notice") || $("#log .reply:last-child"))?.textContent.trim() || "");
+  say($("#log .reply:last-child, #after .notice")?.textContent.trim() || "");
 };
 
 const follow = () => {
@@ -43,40 +39,41 @@ const follow = () => {
   times = "";
   const text = $(".text", pending);
   let shown = "";
-  const show = (words) => {
-    const atEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 160;
-    text.textContent = words || text.dataset.waiting;
+  const show = (words = text.dataset.waiting) => {
+    const atEnd = innerHeight + scrollY > document.body.scrollHeight - 160;
+    text.textContent = words;
     if (atEnd) write?.scrollIntoView({ block: "end" });
   };
-  show("");
+  show();
   if (!stream) say(text.dataset.waiting);
   stream?.close();
   stream = new EventSource(pending.dataset.events);
   const on = (kind, act) => stream.addEventListener(kind, ({ data }) => act(JSON.parse(data).text));
   on("token", (words) => { shown += words; if (!once?.checked) { show(shown); first ||= since(); } });
-  on("reset", () => { shown = ""; show(""); });
+  on("reset", () => { shown = ""; show(); });
   on("queue", show);
   on("final", finished);
-  // A broken connection has no data and mostly (unless closed, 2) comes back.
+  // No data: the connection broke. Unless closed (2), it comes back.
   stream.onerror = ({ data }) => {
     if (data) return finished();
     setTimeout(() => { if (pending.isConnected && stream?.readyState !== 1) show(text.dataset.lost); }, 2000);
-    if (stream?.readyState === 2) { stream = null; setTimeout(load, 3000); }
+    if (stream?.readyState === 2) setTimeout(finished, 3000);
   };
 };
 
 const write = $("#write");
 if (write) {
   const box = $("#id_message");
-  write.onsubmit = async (event) => {
-    event.preventDefault();
+  write.onsubmit = async (e) => {
+    e.preventDefault();
     if (sending) return;
     sending = true;
+    clearTimeout(again);
     const body = new URLSearchParams(new FormData(write));
     body.set("action", "send");
-    sent = event.timeStamp;
+    sent = e.timeStamp;
     first = 0;
-    // Who writes on meanwhile keeps that, too.
+    // What is written meanwhile stays.
     let kept = box.value;
     box.value = "";
     try {
@@ -87,18 +84,21 @@ if (write) {
     box.value = kept + box.value;
     sending = false;
     box.focus();
+    // Too many wait: later, not all at once.
+    const wait = $("#notice").dataset.again * (1e3 + Math.random() * 500);
+    if (wait) again = setTimeout(() => box.value === kept && write.requestSubmit(), wait);
   };
-  box.onkeydown = (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches) return;
-    event.preventDefault();
+  box.onkeydown = (e) => {
+    if (e.key !== "Enter" || e.shiftKey || e.isComposing || matchMedia("(pointer: coarse)").matches) return;
+    e.preventDefault();
     write.requestSubmit();
   };
   once.closest("[hidden]").hidden = false;
   once.checked = matchMedia("(prefers-reduced-motion)").matches;
-  try { once.checked = JSON.parse(localStorage.once ?? once.checked); } catch { /* as it is */ }
-  once.onchange = () => { try { localStorage.once = once.checked; } catch { /* for this page only */ } };
+  try { once.checked = JSON.parse(localStorage.once ?? once.checked); } catch {}
+  once.onchange = () => { try { localStorage.once = once.checked; } catch {} };
 }
 onfocus = () => { if (!stream && !sending && write?.isConnected) load().catch(() => {}); };
-addEventListener("formdata", ({ formData }) => { if (times) formData.set("shown", times); });
+onformdata = ({ formData }) => { if (times) formData.set("shown", times); };
 history.replaceState(null, "", location.pathname);
 follow();
