@@ -419,7 +419,8 @@ def answers(plan: Result) -> Iterator[str]:
         low, high = rounded["scale"]
         yield (
             f"Ratings were simulated as whole points from {low} to {high} around {rounded['mean']:g}. There a "
-            f"difference of {plan['difference']:g} in impressions shows as one of {rounded['difference_shown']:.2f}."
+            f"difference of {plan['difference']:g} in impressions shows as one of {rounded['difference_shown']:.2f}. "
+            "The numbers needed and the grid know nothing of the scale's ends."
         )
 
 
