@@ -69,6 +69,11 @@ class Design:
     def df(self) -> int:
         return min(self.participants, self.items) - 1
 
+    @property
+    def possible(self) -> bool:
+        """Whether such a study can be at all; its size is no fault where nothing is simulated."""
+        return not any("too many" not in fault for fault in self.faults())
+
     def resized(self, participants: int, items: int) -> Design:
         """The same kind of study with other numbers; who rated all items goes on to."""
         each = items if self.items_each == self.items else min(self.items_each, items)
@@ -337,8 +342,7 @@ def smallest_participants(design: Design, sd: Components, difference: float, goa
 
     def reaches(people: int) -> bool:
         wanted = design.resized(people, design.items)
-        possible = not any("too few" in fault for fault in wanted.faults())
-        return possible and closed_form(wanted, sd, difference)[0] >= goal
+        return wanted.possible and closed_form(wanted, sd, difference)[0] >= goal
 
     high = 4
     while not reaches(high):
@@ -357,8 +361,7 @@ def smallest_items(design: Design, sd: Components, difference: float, goal: floa
     """The fewest items with which this number of participants reaches the power, everything else as planned."""
     for items in range(2, MOST_ITEMS + 1):
         wanted = design.resized(design.participants, items)
-        possible = not any("too few" in fault for fault in wanted.faults())
-        if possible and closed_form(wanted, sd, difference)[0] >= goal:
+        if wanted.possible and closed_form(wanted, sd, difference)[0] >= goal:
             return items
     return not_estimable(f"no number of items up to {MOST_ITEMS:,} is enough for {design.participants} participants")
 
