@@ -9,6 +9,9 @@ from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
+    from evalsite import logs
+
+    logs.take_what_nobody_catches()
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as fault:

@@ -47,9 +47,10 @@ def hear_wake_ups(instance: Any, **kwargs: Any) -> None:
 
 @worker_init.connect
 def answer(**kwargs: Any) -> None:
-    from evalsite import mixtures
+    from evalsite import logs, mixtures
     from inference import serving
 
+    logs.take_what_nobody_catches()
     try:
         mixtures.refuse_a_shared_file()
         serving.start()

@@ -2,8 +2,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from evalsite import mixtures
+from evalsite import logs, mixtures
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evalsite.settings")
 application = get_wsgi_application()
+logs.take_what_nobody_catches()
 mixtures.refuse_pages_alone()

@@ -3,12 +3,17 @@
 import io
 import json
 import logging
+import sys
+import threading
+from re import fullmatch
 from typing import get_args
 
 import pytest
+from celery import Celery
 from django.db import DatabaseError, IntegrityError
 from django.test import Client
 
+from evalsite import logs
 from evalsite.logs import Discreet, JsonLines
 from inference import answering, conversations
 from inference.engines.base import Failure, FailureKind
@@ -133,3 +138,114 @@ def test_causes_are_told_too_without_their_messages(caplog):
     assert "RuntimeError" in text
     assert "ValueError" in text
     assert MARK not in text
+
+
+# What others log, and what nobody catches
+
+
+def stumble():
+    raise ValueError(f"I am {MARK} and cannot sleep.")
+
+
+@pytest.fixture
+def celerys_own_lines():
+    logger = logging.getLogger("celery")
+    level = logger.level
+    logger.setLevel("DEBUG")
+    yield
+    logger.setLevel(level)
+
+
+def test_a_task_that_fails_is_told_by_its_type_and_place(logged, celerys_own_lines):
+    app = Celery("test", set_as_current=False)
+    task = app.task(stumble, name="stumble")
+    task.apply(args=())
+
+    text = logged.getvalue()
+    assert "stumble" in text
+    assert "ValueError" in text
+    assert "test_logs.py" in text
+    assert MARK not in text
+
+
+def test_a_task_that_is_given_a_text_is_told_without_it(logged, celerys_own_lines):
+    app = Celery("test", set_as_current=False)
+    task = app.task(fullmatch, name="match")
+    task.apply(args=(f"I am {MARK} (", "text"))
+
+    assert "match" in logged.getvalue()
+    assert MARK not in logged.getvalue()
+
+
+@pytest.fixture
+def nobody_catches(monkeypatch):
+    """The hooks that a process of ours sets at its start."""
+    for module, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.delattr(sys, "ps1", raising=False)
+    logs.take_what_nobody_catches()
+
+
+def test_a_thread_that_fails_is_told_by_its_type_and_place(logged, nobody_catches, capfd):
+    thread = threading.Thread(target=stumble, name="turn-7")
+    thread.start()
+    thread.join()
+
+    text = logged.getvalue()
+    assert "turn-7" in text
+    assert "ValueError" in text
+    assert "in stumble" in text
+    assert MARK not in text + "".join(capfd.readouterr())
+
+
+def test_a_process_that_fails_is_told_by_its_type_and_place(logged, nobody_catches, capfd):
+    try:
+        stumble()
+    except ValueError:
+        found = sys.exc_info()
+    sys.excepthook(*found)
+
+    assert "in stumble" in logged.getvalue()
+    assert MARK not in logged.getvalue() + "".join(capfd.readouterr())
+
+
+def test_what_fails_while_things_are_cleared_away_is_told_without_its_message(logged, nobody_catches, capfd):
+    class Left:
+        def __del__(self):
+            stumble()
+
+    left = Left()
+    del left
+
+    assert "in stumble" in logged.getvalue()
+    assert MARK not in logged.getvalue() + "".join(capfd.readouterr())
+
+
+def test_a_library_that_writes_a_message_into_its_line_is_not_repeated(logged):
+    try:
+        stumble()
+    except ValueError as fault:
+        logging.getLogger("library").error(f"It failed: {fault}")
+        logging.getLogger("library").error("It failed: %s", repr(fault))
+        logging.getLogger("library").error(fault)
+
+    assert logged.getvalue().count("ValueError") == 3
+    assert MARK not in logged.getvalue()
+
+
+def test_a_library_s_own_kind_of_known_fault_is_not_known(logged):
+    class AnswerError(OSError):
+        """As those of HTTP libraries, which hold what the server said."""
+
+    logging.getLogger("library").error("No answer: %s", AnswerError(MARK))
+
+    assert "AnswerError" in logged.getvalue()
+    assert MARK not in logged.getvalue()
+
+
+def test_exceptions_that_led_to_each_other_are_told_once(caplog):
+    first, second = ValueError(MARK), KeyError(MARK)
+    first.__context__, second.__context__ = second, first
+    logging.getLogger("inference").error("It failed.", exc_info=first)
+
+    assert Discreet().format(caplog.records[0]).count("ValueError") == 1
