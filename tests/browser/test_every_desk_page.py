@@ -18,6 +18,7 @@ PAGES = {
     "codes": "/studies/results/codes/",
     "live": "/studies/results/live/",
     "move": "/studies/results/move/paused/",
+    "plan": "/studies/-/plan/",
     "report": "/studies/results/report/",
     "report-of-nobody": "/studies/view-paused/report/?kind=pilot",
     "password": "/accounts/password/",
@@ -33,7 +34,7 @@ def pages(site, chromium, desk) -> list[Seen]:
         look = Looker(page, WINDOWS)
         for name, address in PAGES.items():
             page.goto(address)
-            if name == "report":
+            if name in ("plan", "report"):
                 page.locator("[data-figure] .main-svg").last.wait_for(state="attached")
             look(f"desk-{name}")
         page.goto("/studies/-/new/")
