@@ -40,8 +40,9 @@ class PlanForm(forms.Form):
         min_value=1, max_value=1000, required=False, initial=8, label="Items each", help_text="Empty: all of them."
     )
     arms = forms.ChoiceField(
-        choices=[("within", "everyone sees both arms, on different items"), ("between", "everyone sees one arm")],
+        choices=[("within", "everyone sees both"), ("between", "everyone sees one")],
         initial="within",
+        help_text="Whoever sees both sees them on different items.",
     )
     difference = forms.FloatField(
         min_value=0.001, max_value=1000, initial=0.3, help_text="The smallest that matters, in points of the scale."
@@ -59,7 +60,12 @@ class PlanForm(forms.Form):
         self.fields["pilot"].choices = [("", "the numbers below"), *pilots]  # type: ignore[attr-defined]
         for name, (label, initial, help_text) in DEVIATIONS.items():
             self.fields[f"sd_{name}"] = forms.FloatField(
-                min_value=0, max_value=1000, required=False, initial=initial, label=label, help_text=help_text
+                min_value=0,
+                max_value=1000,
+                required=False,
+                initial=initial,
+                label=label,
+                help_text=f"{help_text}; empty: {initial:g}",
             )
 
     def numbers(self) -> dict[str, Any]:
