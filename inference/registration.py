@@ -171,7 +171,8 @@ def _loaded(model: ChatModel, folder: Path) -> Engine:
 def _described_folder(model: ChatModel, folder: Path, extras: list[str], engine: dict[str, Any]) -> dict[str, str]:
     config = config_in(folder)
     architecture = ", ".join(config.get("architectures") or [])
-    template = model.options.get("template")
+    template = engine["template"]
+    packed = "packed for this processor" if engine["packed"] else "as in the file"
     described = {
         "engine": model.engine,
         "where": str(folder),
@@ -179,6 +180,7 @@ def _described_folder(model: ChatModel, folder: Path, extras: list[str], engine:
         "parameters": f"{parameters_in(folder):,}",
         "context": f"{engine['context']} tokens",
         "dtype": f"{engine['dtype']} on {engine['device']}",
+        "layout": packed,
         "prompt format": f"{template} (preset)" if template else "the tokenizer's chat template",
         "weights": _short({name: sha for name, sha in model.hashes.items() if name.endswith(".safetensors")}),
     }

@@ -501,6 +501,7 @@ def chats(pool: Pool) -> Iterator[dict[str, Any]]:
             "consent_quotes": "quotes" in ticks,
             "consent_training": "training" in ticks,
             "messages": _messages(exposure.conversation),
+            "failed": _failed(exposure.conversation),
         }
 
 
@@ -520,6 +521,7 @@ def shown_replies(pool: Pool) -> Iterator[dict[str, Any]]:
             "item_id": reply.item.key,
             "arm": reply.arm.key,
             "messages": _messages(reply.conversation),
+            "failed": _failed(reply.conversation),
         }
 
 
@@ -562,9 +564,12 @@ def _bulk_of(version: str) -> tuple[str, str]:
     return f"{version}__source", f"{version}__definition"
 
 
+NOT_MADE = (LeaseState.FAILED, LeaseState.BLOCKED)
+
+
 def _turns_told() -> Prefetch:
     tries = Prefetch("tries", Attempt.objects.order_by("number"))
-    turns = Turn.objects.filter(state=LeaseState.DONE).order_by("index").prefetch_related(tries)
+    turns = Turn.objects.filter(state__in=[LeaseState.DONE, *NOT_MADE]).order_by("index").prefetch_related(tries)
     return Prefetch("conversation__turns", turns)
 
 
@@ -574,7 +579,8 @@ def _messages(conversation: Any) -> list[dict[str, Any]]:
     With each reply that a model made comes how it was made.
     """
     messages = []
-    for place, turn in enumerate(conversation.turns.all()):
+    said = [turn for turn in conversation.turns.all() if turn.state == LeaseState.DONE]
+    for place, turn in enumerate(said):
         message = {"index": turn.index, "role": turn.role, "text": turn.released or turn.text}
         if turn.released is not None and turn.text is not None and turn.released != turn.text:
             message["before_masking"] = turn.text
@@ -582,6 +588,12 @@ def _messages(conversation: Any) -> list[dict[str, Any]]:
             message |= provenance.of_reply(turn, prompt_is_told=place == turn.index)
         messages.append(message)
     return messages
+
+
+def _failed(conversation: Any) -> list[dict[str, Any]]:
+    """Replies that were asked for and that nobody was shown, with every try at them."""
+    replies = (turn for turn in conversation.turns.all() if turn.role == Turn.Role.ASSISTANT)
+    return [{"index": turn.index, **provenance.of_failure(turn)} for turn in replies if turn.state in NOT_MADE]
 
 
 def _check_passed(visit: Visit, answer: Answer) -> bool:

@@ -45,7 +45,14 @@ def rows(definition: StudyFile) -> Iterator[dict[str, str]]:
     for file, columns in (tables(definition) | {"codebook.csv": CODEBOOK}).items():
         for column in columns:
             yield {"file": file, "column": column.name} | column._asdict()
-    for place, columns in (("", _CONVERSATIONS), ("messages.", _MADE), ("messages.attempts.", _TRY)):
+    places = (
+        ("", _CONVERSATIONS),
+        ("messages.", _MADE),
+        ("messages.attempts.", _TRY),
+        ("failed.", _FAILED),
+        ("failed.attempts.", _TRY),
+    )
+    for place, columns in places:
         for column in columns:
             yield {"file": "conversations.jsonl", "column": f"{place}{column.name}"} | column._asdict()
 
@@ -169,6 +176,7 @@ _CONVERSATIONS = [
     Column("consent_quotes", "true or false", "Its participant agreed to be quoted. Live conversations only."),
     Column("consent_training", "true or false", "Its participant agreed to training. Live conversations only."),
     Column("messages", "list", "index, role and text as on the screen; before_masking where a reply was changed."),
+    Column("failed", "list", "Replies that were asked for and never shown, without any text of them."),
 ]
 
 # What stands inside of `messages`, with each reply that a model of the program made.
@@ -178,6 +186,14 @@ _MADE = [
     Column("finish_reason", "text", "Why it ended: by itself, or at the limit of tokens.", "stop, length"),
     Column("attempts", "list", "Every try at it, the last of which became the reply."),
 ]
+# What stands inside of `failed`.
+_FAILED = [
+    Column("index", "whole number", "Its place in the conversation, from 0."),
+    Column("created_at", "time (UTC)", "When the message before it had come, and the reply was asked for."),
+    Column("failure", "text", "Why there is none: the kind of the last failure, or blocked."),
+    Column("attempts", "list", "Every try at it."),
+]
+# What stands inside of the attempts of both.
 _TRY = [
     Column("number", "whole number", "Which try, from 1."),
     Column(
@@ -192,7 +208,7 @@ _TRY = [
     Column("claimed_at", "time (UTC)", "When the worker took it up."),
     Column("first_token_at", "time (UTC)", "When the first token was there."),
     Column("finished_at", "time (UTC)", "When it was over."),
-    Column("queued_s", "number", "Seconds from created_at to claimed_at."),
+    Column("queued_s", "number", "Seconds from created_at, or from the wish to try again, to claimed_at."),
     Column("seconds", "object", "Seconds from claimed_at to: asked, started, first_token, last_token, total."),
     Column("releases", "list", "What was let out: seconds since claimed_at, and how many characters."),
     Column("model", "text", "Key of the chat model."),
@@ -206,7 +222,11 @@ _TRY = [
     Column("batch_size", "whole number", "Replies that were computed together when it began, this one among them."),
     Column("batch_mean", "number", "The same as a mean over its tokens."),
     Column("server", "object", "What a server said of itself: model, fingerprint, id, usage."),
-    Column("engine", "text", "What made it: a key of `engines` in manifest.json."),
+    Column(
+        "engine",
+        "text",
+        "What made it: a key of `engines` in manifest.json. Of a server's address only the host's name is told there.",
+    ),
     Column("prompt_ids", "list", "Tokens that the model read. Only of the try that became the reply."),
     Column("output_ids", "list", "Tokens that it wrote. Only of the try that became the reply."),
 ]

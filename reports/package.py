@@ -88,7 +88,7 @@ def _write(pool: Pool, file: IO[bytes]) -> tuple[dict[str, Any], set[str]]:
 def _conversations(pool: Pool, engines: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Conversations whose replies name the engine that made them; what it is goes into `engines`, once."""
     for conversation in chain(frames.chats(pool), frames.shown_replies(pool)):
-        for message in conversation["messages"]:
+        for message in [*conversation["messages"], *conversation["failed"]]:
             for attempt in message.get("attempts", ()):
                 if engine := attempt["engine"]:
                     attempt["engine"] = digest(engine)

@@ -144,7 +144,7 @@ class HuggingFaceEngine:
         self._context = self._model.config.get_text_config().max_position_embeddings
         self._ends = end_tokens(self._model, self._tokenizer)
         self._voices = Voices(self._tokenizer)
-        self._description = self._describe(Path(folder), merged)
+        self._description = self._describe(Path(folder), merged, template)
         self._waiting: list[Row] = []
         self._rows: list[Row] = []
         self._wake = threading.Condition()
@@ -206,8 +206,10 @@ class HuggingFaceEngine:
         )
         return row
 
-    def _describe(self, folder: Path, merged: Path | None) -> dict[str, Any]:
+    def _describe(self, folder: Path, merged: Path | None, preset: str | None) -> dict[str, Any]:
         import torch
+
+        from inference.engines.packing import is_packed
 
         template = self._tokenizer.chat_template
         # What is merged speaks where no adapter is asked for.
@@ -222,11 +224,13 @@ class HuggingFaceEngine:
                 for name, path in self._adapters.items()
             },
             "tokenizer_sha256": tokenizer_hash(self._tokenizer),
+            "template": preset,  # None: the tokenizer's own
             "template_sha256": hashlib.sha256(template.encode()).hexdigest(),
             "context": self._context,
             "device": torch.cuda.get_device_name() if self._device.startswith("cuda") else self._device,
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            "packed": is_packed(self._model),
             "max_batch": self._max_batch,
             "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "peft")},
         }

@@ -36,6 +36,10 @@ def pack(model: Any) -> None:
             model.set_submodule(name, PackedLinear(layer))
 
 
+def is_packed(model: Any) -> bool:
+    return any(isinstance(layer, PackedLinear) for layer in model.modules())
+
+
 def can_pack(model: Any) -> bool:
     x86 = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
     return x86 and torch.backends.mkldnn.is_available() and model.device.type == "cpu" and model.dtype == torch.float32

@@ -42,11 +42,12 @@ def test_replies_from_packed_weights_equal_generate(folder, small_ones_too):
     from inference.engines.huggingface import HuggingFaceEngine
 
     engine = HuggingFaceEngine(folder, threads=1)
-    layers = list(engine._model.modules())
+    layers, described = list(engine._model.modules()), engine.describe()
     together = [end(stream) for stream in [engine.submit(ask(text, key=text)) for text in PROMPTS]]
     engine.close()
 
     assert any(isinstance(layer, packing.PackedLinear) for layer in layers)
+    assert described["packed"] is True
     assert [reply.output_ids for reply in together] == [generated(folder, reply.prompt_ids) for reply in together]
 
 

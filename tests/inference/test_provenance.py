@@ -114,3 +114,18 @@ def test_the_tokens_that_a_server_counted_are_recorded(open_conversation):
 
     provenance = reply.tries.get().provenance
     assert (provenance["prompt_tokens"], provenance["tokens"]) == (31, 7)
+
+
+def test_a_reply_says_how_its_weights_lay_and_whose_prompt_format_it_was(answered):
+    recorded = answered().provenance["engine"]
+
+    # So small a model is not worth packing.
+    assert (recorded["template"], recorded["packed"]) == (None, False)
+
+
+def test_an_engine_names_the_prompt_format_it_was_given(folder):
+    engine = HuggingFaceEngine(folder, threads=1, template="zephyr")
+    try:
+        assert engine.describe()["template"] == "zephyr"
+    finally:
+        engine.close()

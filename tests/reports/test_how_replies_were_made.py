@@ -187,3 +187,57 @@ def test_more_talks_take_no_more_queries(study, talk, django_assert_max_num_quer
 
     with django_assert_max_num_queries(len(few)):
         package(study)
+
+
+def test_a_reply_that_failed_for_good_is_told_with_every_try_and_no_word(study, talk):
+    broken = Failure("engine", "MARKER broke", prompt_ids=(1,), output_ids=(2,))
+    talk([broken, broken, broken])
+
+    manifest, talks = package(study)
+    live = next(talk for talk in talks if talk["kind"] == "live")
+    (failed,) = live["failed"]
+
+    assert [message["index"] for message in live["messages"]] == [0]
+    assert (failed["index"], failed["failure"]) == (1, "engine")
+    assert [(each["number"], each["outcome"]) for each in failed["attempts"]] == [(n, "engine") for n in (1, 2, 3)]
+    assert {(each["prompt_ids"], each["output_ids"]) for each in failed["attempts"]} == {(None, None)}
+    assert {each["engine"] for each in failed["attempts"]} == set(manifest["engines"])
+    assert "text" not in failed
+    assert "MARKER" not in json.dumps(failed)
+
+
+def test_what_was_written_for_a_reply_that_was_blocked_is_not_told(study, talk):
+    talk("I hear you.")
+    Turn.objects.replies().filter(conversation__kind="live").update(state="blocked")
+
+    live = next(talk for talk in package(study)[1] if talk["kind"] == "live")
+    (attempt,) = live["failed"][0]["attempts"]
+
+    assert (live["failed"][0]["failure"], attempt["outcome"], attempt["output_ids"]) == ("blocked", "done", None)
+
+
+def test_a_talk_without_failures_has_none(study, talk):
+    talk("I hear you.")
+
+    assert [talk["failed"] for talk in package(study)[1]] == [[]] * len(package(study)[1])
+
+
+def test_everything_that_is_told_of_a_failure_is_in_the_codebook(study, talk):
+    talk([Failure("context_too_long", "Too long.")])
+    failed = next(talk for talk in package(study)[1] if talk["kind"] == "live")["failed"][0]
+
+    explained = {row["column"] for row in codebook.rows(pool_of(study).definition)}
+
+    told = {f"failed.{name}" for name in failed} | {f"failed.attempts.{name}" for name in failed["attempts"][0]}
+    assert told | {"failed"} <= explained
+
+
+def test_of_a_server_only_its_host_is_told(study, talk):
+    talk("I hear you.")
+    Attempt.objects.update(
+        provenance={"engine": {"engine": "openai", "url": "https://me:pw@gpu-1.example.org:8443/tenant-77/v1"}}
+    )
+
+    manifest, _ = package(study)
+
+    assert list(manifest["engines"].values()) == [{"engine": "openai", "server": "gpu-1.example.org", "adapter": None}]
