@@ -54,6 +54,36 @@ def test_one_complete_arm_is_the_analysis_of_variance():
     assert found["item"] == pytest.approx(sqrt((between_items - residual) / people))
 
 
+def test_two_complete_arms_are_the_analysis_of_variance():
+    people, items = 6, 4
+    rows = crossed(people, items)
+    rng = np.random.default_rng(2)
+    sd = Components(1.2, 0.8, 0.7, 0.7, 1.0)
+    ratings = np.round(6 + draw(rng, *rows, sd))
+    cells = ratings.reshape(people, items, 2)
+    by_person_arm, by_item_arm, by_arm = cells.mean(axis=1), cells.mean(axis=0), cells.mean(axis=(0, 1))
+    by_person, by_item, grand = cells.mean(axis=(1, 2)), cells.mean(axis=(0, 2)), cells.mean()
+    rest = cells - by_person_arm[:, None, :] - by_item_arm[None] + by_arm
+    ms_rest = (rest**2).sum() / (2 * (people - 1) * (items - 1))
+    ms_person_arm = items * ((by_person_arm - by_person[:, None] - by_arm + grand) ** 2).sum() / (people - 1)
+    ms_item_arm = people * ((by_item_arm - by_item[:, None] - by_arm + grand) ** 2).sum() / (items - 1)
+    ms_person = 2 * items * ((by_person - grand) ** 2).sum() / (people - 1)
+    ms_item = 2 * people * ((by_item - grand) ** 2).sum() / (items - 1)
+    expected = {
+        "participant": (ms_person - ms_person_arm) / (2 * items),
+        "item": (ms_item - ms_item_arm) / (2 * people),
+        "participant_arm": (ms_person_arm - ms_rest) / items,
+        "item_arm": (ms_item_arm - ms_rest) / people,
+        "residual": ms_rest,
+    }
+
+    found = estimate_components(table(*rows, ratings))
+
+    assert {source: found[source] ** 2 for source in SOURCES} == pytest.approx(
+        {source: max(variance, 0) for source, variance in expected.items()}, rel=1e-9
+    )
+
+
 @pytest.mark.parametrize("layout", ["crossed", "one arm an item"])
 def test_they_are_right_on_average(layout):
     """60 studies of 80 people; sums of squares, so that small components set to zero do not bias the large ones."""
