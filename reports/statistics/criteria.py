@@ -53,16 +53,19 @@ def between_criteria(tables: Mapping[str, Table], seed: int, draws: int = 2000) 
     `internal_consistency`: see `internal_consistency`. `seed, draws`: of the resampling.
     """
     _same_labels(tables)
-    joined = {pair: Rows.of([tables[name] for name in pair]) for pair in combinations(tables, 2)}
-    pairs = [_pair(x, y, rows, seed, draws) for (x, y), rows in joined.items()]
-    all_together = joined.get(tuple(tables)) or Rows.of(list(tables.values()))
+    pairs = []
+    for x, y in combinations(tables, 2):
+        rows = Rows.of([tables[x], tables[y]])
+        pairs.append(_pair(x, y, rows, seed, draws))
+    if len(tables) != 2:
+        rows = Rows.of(list(tables.values()))
     return {
         "criteria": list(tables),
         "seed": seed,
         "draws": draws,
         "halo_threshold": HALO,
         "pairs": pairs,
-        "internal_consistency": internal_consistency(all_together, seed, draws),
+        "internal_consistency": internal_consistency(rows, seed, draws),
     }
 
 
