@@ -32,7 +32,8 @@ class Participant:
 
     def rate(self, first: int = 7, second: int = 4) -> None:
         self.choose("empathy_support", first)
-        self.choose("fluency_quality", second)
+        if self.page.locator("input[name=fluency_quality]").count():
+            self.choose("fluency_quality", second)
         if self.page.locator("fieldset[data-check]").count():
             self.page.locator("fieldset[data-check] input[value='3']").check()
 
@@ -57,7 +58,8 @@ class Participant:
             self.choose("adult", "yes")
         elif stage == "consent":
             self.page.locator("input[name=consent_take_part]").check()
-            self.page.locator("input[name=consent_sensitive]").check()
+            if (sensitive := self.page.locator("input[name=consent_sensitive]")).count():
+                sensitive.check()
         elif stage in ("practice", "rate") and self.page.locator("input[type=radio]").count():
             self.rate()
         elif stage == "chat" and self.page.locator("#write").count():

@@ -6,9 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.participant import Participant
+from tests.browser.visitor import BY_THE_TEST
 
 pytestmark = pytest.mark.browser
 
+OURS = {BY_THE_TEST: "1"}
 SLOW = "One thing at a time. A second sentence follows. Here is the third. And the end."
 
 # Keeps every text that the status region has said, and every length that the growing reply has had.
@@ -196,7 +198,7 @@ def test_a_message_that_was_changed_meanwhile_waits_for_its_writer(chatting):
 
 
 def test_a_server_that_fails_for_a_moment_costs_no_text(chatting):
-    chatting.page.route("**/chat/**", lambda route: route.fulfill(status=503, body="<p>Back soon."))
+    chatting.page.route("**/chat/**", lambda route: route.fulfill(status=503, headers=OURS, body="Back soon."))
     send(chatting.page, "Do not lose me.")
     expect(chatting.page.locator("#notice")).to_contain_text("was not sent")
     assert chatting.page.locator("#id_message").input_value() == "Do not lose me."
@@ -210,7 +212,7 @@ def test_streams_and_pages_that_are_away_for_a_while_are_waited_for(chatting):
     away = {"yes": False}
 
     def answer(route):
-        return route.fulfill(status=502, body="") if away["yes"] else route.continue_()
+        return route.fulfill(status=502, headers=OURS) if away["yes"] else route.continue_()
 
     chatting.page.route("**/turns/**", lambda route: (away.update(yes=True), answer(route)))
     chatting.page.route("**/chat/**", answer)

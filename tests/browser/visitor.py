@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
 
+# A header of answers that a test gives in the program's place.
+BY_THE_TEST = "x-by-the-test"
+
 
 @dataclass
 class Visitor:
@@ -13,7 +16,7 @@ class Visitor:
     context: BrowserContext
     url: str
     faults: list[str] = field(default_factory=list)
-    # Addresses that answered a navigation with an error page, which the console repeats.
+    # Addresses that answered a navigation, or whose part a test played, with an error, which the console repeats.
     refused: set[str] = field(default_factory=set)
 
     def __post_init__(self):
@@ -32,7 +35,7 @@ class Visitor:
             self.faults.append(f"foreign request: {request.url}")
 
     def _answered(self, response: Response) -> None:
-        if response.status >= 400 and response.request.is_navigation_request():
+        if response.status >= 400 and (response.request.is_navigation_request() or BY_THE_TEST in response.headers):
             self.refused.add(response.url)
 
     def _said(self, message: ConsoleMessage) -> None:

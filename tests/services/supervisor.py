@@ -76,6 +76,15 @@ class Supervisor:
             self._running[name] = self._starts[name]()
         return process.pid
 
+    def stop(self, name: str) -> None:
+        """SIGKILL a process, which stays away until it is started again."""
+        with self._lock:
+            kill(self._running.pop(name))
+
+    def restart(self, name: str) -> None:
+        with self._lock:
+            self._running[name] = self._starts[name]()
+
     def signal(self, name: str, number: int) -> None:
         os.killpg(self.pid(name), number)
 
