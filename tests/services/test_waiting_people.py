@@ -15,7 +15,7 @@ from tests.browser.participant import Participant
 from tests.services.conftest import free_port, served_at, wait_until
 from tests.services.supervisor import Supervisor
 
-pytestmark = [pytest.mark.services, pytest.mark.browser]
+pytestmark = pytest.mark.services
 
 AWAY = float(os.environ.get("AWAY", "4"))  # seconds
 SCREENS = os.environ.get("SCREENS")
