@@ -27,13 +27,21 @@ class LeaseState(models.TextChoices):
     BLOCKED = "blocked"
 
 
+# SQLite finds an index by its condition only where a query has the same one, and never where it is a list.
+OPEN = Q(state=LeaseState.QUEUED) | Q(state=LeaseState.RUNNING)
+
+
 class LeasedQuerySet(models.QuerySet):
+    def open(self) -> Self:
+        """What is not finished yet."""
+        return self.filter(OPEN)
+
     def claimable(self) -> Self:
         """Rows that wait for a worker, or whose worker has not been heard of for a lease."""
         now = timezone.now()
         waiting = Q(state=LeaseState.QUEUED) & (Q(not_before=None) | Q(not_before__lte=now))
         abandoned = Q(state=LeaseState.RUNNING, lease_until__lt=now)
-        return self.filter(waiting | abandoned)
+        return self.open().filter(waiting | abandoned)
 
     def claim(self, pk: int, worker: str, **fields: Any) -> int | None:
         """Take a row for this worker; the number of the attempt, or None when another was quicker."""

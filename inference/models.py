@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.sealed import SealedJSONField, SealedTextField
 from inference.canonical import digest, seed_from
-from inference.leases import Leased, LeasedQuerySet, LeaseState
+from inference.leases import OPEN, Leased, LeasedQuerySet, LeaseState
 
 # A worker tells of itself every few seconds; one that has been silent for so long is gone, or cut off.
 HEARD_WITHIN = timedelta(seconds=10)
@@ -174,12 +174,9 @@ class TurnQuerySet(LeasedQuerySet):
     def replies(self) -> Self:
         return self.filter(role=Turn.Role.ASSISTANT)
 
-    def open(self) -> Self:
-        return self.filter(state__in=[LeaseState.QUEUED, LeaseState.RUNNING])
-
     def being_made(self) -> Self:
         """Replies that an engine works on; one that is only being shown still, at its pace, keeps it busy no more."""
-        return self.filter(state=LeaseState.RUNNING, computed_at=None)
+        return self.open().filter(state=LeaseState.RUNNING, computed_at=None)
 
     def in_order_of_service(self) -> Self:
         """People who wait come before replies that are made in advance."""
@@ -221,13 +218,7 @@ class Turn(Leased):
     class Meta:
         ordering = ["conversation", "index"]
         constraints = [models.UniqueConstraint(fields=["conversation", "index"], name="one_turn_an_index")]
-        indexes = [
-            models.Index(
-                fields=["background", "id"],
-                name="open_turns",
-                condition=models.Q(state__in=["queued", "running"]),
-            )
-        ]
+        indexes = [models.Index(fields=["background", "id"], name="open_turns", condition=OPEN)]
 
     def __str__(self) -> str:
         return f"{self.conversation_id}/{self.index} {self.role} {self.state}"

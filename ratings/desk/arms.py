@@ -6,16 +6,18 @@ Live chats are of one kind of participant; replies made in advance are for all.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from inference import operations
-from inference.models import Attempt, Conversation, Turn
+from inference.models import Conversation, Turn
 from inference.operations import Ends, Latency, QueueLine, Reply, Tally
 from ratings.models import Exposure, StoredReply, StudyVersion
 
 # What the live page of a study tells of.
 WINDOW = timedelta(hours=24)
+CONVERSATION = "turn__conversation"
+AT_ONCE = 10_000
 Place = tuple[str, str]
 
 
@@ -41,15 +43,13 @@ class Answering:
 def of_version(version: StudyVersion, kind: str) -> Answering:
     """Of all versions that share its arms."""
     versions = version.study.versions.filter(pool=version.pool)
-    chats, made = (rows.values("conversation") for rows in conversations_of(versions, kind))
     tries = operations.tried(timezone.now() - WINDOW)
-    tries = tries.filter(Q(turn__conversation__in=chats) | Q(turn__conversation__in=made))
-    turns = Turn.objects.open().filter(Q(conversation__in=chats) | Q(conversation__in=made))
-    sample = operations.sample(tries)
-    tallies = operations.tallies(tries, "turn__conversation")
+    sample, tallies = operations.sample(tries), operations.tallies(tries, CONVERSATION)
+    here = [Exists(rows.filter(conversation=OuterRef("conversation"))) for rows in conversations_of(versions, kind)]
+    waiting = operations.open_turns(Turn.objects.open().filter(here[0] | here[1]))
     return Answering(
-        lines(places(versions, tries, kind), sample.replies, tallies),
-        operations.queue_line("", [], operations.open_turns(turns)),
+        lines(places(versions, tallies, kind), sample.replies, tallies),
+        operations.queue_line("", [], waiting),
         sample.step,
     )
 
@@ -64,13 +64,18 @@ def conversations_of(
     return chats, StoredReply.objects.filter(arm__version__in=versions)
 
 
-def places(versions: QuerySet[StudyVersion], tries: QuerySet[Attempt], kind: str = "") -> dict[int, set[Place]]:
-    """Study and arm of each conversation that was tried; a reply made in advance may be shown in several."""
+def places(versions: QuerySet[StudyVersion], tallies: list[Tally], kind: str = "") -> dict[int, set[Place]]:
+    """Study and arm of each conversation that was tried; a reply made in advance may be shown in several.
+
+    They are asked for by their numbers: no database can then choose to go through everything that was ever shown.
+    """
+    tried = sorted({tally.of for tally in tallies})
     found: dict[int, set[Place]] = {}
-    for rows in conversations_of(versions, kind):
-        tried = rows.filter(conversation__in=tries.values("turn__conversation"))
-        for conversation, study, arm in tried.values_list("conversation", "arm__version__study__slug", "arm__key"):
-            found.setdefault(conversation, set()).add((study, arm))
+    for first in range(0, len(tried), AT_ONCE):
+        for rows in conversations_of(versions, kind):
+            some = rows.filter(conversation__in=tried[first : first + AT_ONCE])
+            for conversation, study, arm in some.values_list("conversation", "arm__version__study__slug", "arm__key"):
+                found.setdefault(conversation, set()).add((study, arm))
     return found
 
 

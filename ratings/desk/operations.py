@@ -67,8 +67,9 @@ def models(request: DeskRequest) -> HttpResponse:
 def arms_of(request: DeskRequest, tries, replies: list[Reply]) -> tuple[list[Line], int]:
     """The arms of one's own studies, and how many tries were for them."""
     versions = StudyVersion.objects.filter(study__in=Study.objects.of(request.user))
-    places = arms.places(versions, tries)
-    tallies = [tally for tally in operations.tallies(tries, "turn__conversation") if tally.of in places]
+    tallies = operations.tallies(tries, arms.CONVERSATION)
+    places = arms.places(versions, tallies)
+    tallies = [tally for tally in tallies if tally.of in places]
     return arms.lines(places, replies, tallies), sum(tally.tries for tally in tallies)
 
 
