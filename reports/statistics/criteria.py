@@ -124,14 +124,14 @@ def how_pair(of: Result, pair: Result, name: str) -> str:
         n = pair["n_participants"]
         df = f"{n} - 2"
         se = f"√((1 + r² / 2) / ({n} - 3))" if ranks else f"1 / √({n} - 3)"
-    fisher = (
-        f"atanh(r) ± {t_quantile(np.inf):.8g} × {se} gives {found['low']:.8g} to {found['high']:.8g}"
-        if isinstance(found["low"], float)
-        else f"no interval: {found['low']['not_estimable']}"
-    )
-    return f"{found['estimate']:.8g} is {what}; t = {found['t']:.8g}, df = {df}, p = {found['p']:.4g}; {fisher}." + (
-        _how_resampled(of, found)
-    )
+    if not isinstance(found["low"], float):
+        test = f"df = {df}; no interval: {found['low']['not_estimable']}"
+    else:
+        test = (
+            f"t = {found['t']:.8g}, df = {df}, p = {found['p']:.4g}; "
+            f"atanh(r) ± {t_quantile(np.inf):.8g} × {se} gives {found['low']:.8g} to {found['high']:.8g}"
+        )
+    return f"{found['estimate']:.8g} is {what}; {test}.{_how_resampled(of, found)}"
 
 
 def how_internal_consistency(of: Result, name: str) -> str:

@@ -8,14 +8,20 @@ from math import exp, log, sqrt
 import numpy as np
 from scipy.special import fdtri
 
+from . import reml
 from .clustered import ROUNDING
+from .crosseddesign import Aliased, Cells, Model
 from .intervals import LEVEL, Result, not_estimable, t_quantile
+from .mixed import LARGEST
+from .randomeffects import covariance
 from .raters import Ratings
+from .table import Table
 
 ICC = ("icc_1", "icc_1_k", "icc_2_1", "icc_2_k", "icc_3_1", "icc_3_k")
 
 ALL_EQUAL = "all ratings are equal, so there is nothing to agree about"
 ONE_UNIT = "one item in one arm alone does not show how replies differ"
+UNTOLD = "the design does not tell units, participants and chance apart"
 NEEDS_MODEL = (
     "not every participant rated every item in every arm, so this needs variance components of a mixed model, "
     "which are not there"
@@ -57,6 +63,54 @@ def intraclass(it: Ratings, components: Mapping[str, object] | None = None) -> R
         | _two_way_random(between, judges, error, n, raters, negligible)
         | _two_way_fixed(between, error, n, raters, negligible)
     )
+
+
+def unit_components(table: Table) -> Result:
+    """Variance components for `agreement(components=...)`: rating = mean + unit + participant + residual by REML.
+
+    `var_unit, var_rater, var_residual` in squared rating points (lme4's (1 | unit) + (1 | participant), no arm effects:
+    what arms differ by is a difference between units), and `covariance`, twice the inverse Hessian of the deviance
+    carried over to them. Several ratings of one participant for one unit are averaged first.
+    """
+    it = Ratings.of(table)
+    if not len(it.unit):
+        return not_estimable("there are no ratings")
+    if it.n_units < 2 or it.n_raters < 2 or not np.ptp(it.value):
+        return not_estimable("variance components need two units, two participants and ratings that differ")
+    if min(it.n_units, it.n_raters) > LARGEST:
+        return not_estimable(f"the model is not fitted where units and participants both number more than {LARGEST}")
+    if it.per_unit.max() < 2 or np.bincount(it.rater).max() < 2:
+        return not_estimable(UNTOLD)
+    # The factor with more levels is the one that is eliminated.
+    rows_are_units = it.n_units > it.n_raters
+    try:
+        point = reml.fit(_crossed(it, rows_are_units)).point
+    except (reml.Unidentified, Aliased):
+        return not_estimable(UNTOLD)
+    except reml.NoResidual:
+        return not_estimable("nothing is left to chance: unit and participant explain every rating")
+    except reml.Unsettled:
+        return not_estimable("the fit did not settle")
+    rows, columns = np.where(np.abs(point.theta) < reml.SINGULAR, 0.0, point.theta)
+    # From (theta, log sigma^2) to (theta^2 sigma^2, sigma^2).
+    slopes = np.array([[2 * rows, 0, rows**2], [0, 2 * columns, columns**2], [0, 0, 1]]) * point.sigma2
+    spread = slopes @ (2 * np.linalg.pinv(point.full_hessian(), hermitian=True)) @ slopes.T
+    order = [0, 1, 2] if rows_are_units else [1, 0, 2]
+    variances = np.array([rows**2, columns**2, 1]) * point.sigma2
+    return dict(zip(("var_unit", "var_rater", "var_residual"), variances[order].tolist(), strict=True)) | {
+        "covariance": spread[np.ix_(order, order)].tolist()
+    }
+
+
+def _crossed(it: Ratings, rows_are_units: bool) -> Model:
+    row, column, n_rows, n_columns = it.unit, it.rater, it.n_units, it.n_raters
+    if not rows_are_units:
+        row, column, n_rows, n_columns = column, row, n_columns, n_rows
+    value = (it.value - round(float(it.value.mean()))).astype(float)
+    arm, n = np.zeros(len(value), dtype=np.int64), np.ones(len(value))
+    cells = Cells(row, column, arm, n, value, float(value @ value), n_rows, n_columns, 1)
+    intercepts = covariance("intercepts", 1)
+    return Model(cells, intercepts, intercepts, np.ones((n_columns, 1)))
 
 
 def icc_from_components(
