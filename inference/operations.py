@@ -341,7 +341,8 @@ def _reply_seconds(pace: dict[str, Any] | None) -> float | None:
 def open_turns(turns: QuerySet[Turn]) -> list[OpenTurn]:
     """Those of these replies that are not there yet; `turns` are open ones."""
     last = Attempt.objects.filter(turn=OuterRef("pk")).order_by("-number").values("finished_at")[:1]
-    rows = turns.annotate(tried_until=Subquery(last)).values_list(
+    # In no order: sorted as turns usually are, SQLite would go through all that there ever were.
+    rows = turns.order_by().annotate(tried_until=Subquery(last)).values_list(
         "conversation__setup__chat_model",
         "state",
         "background",
