@@ -342,15 +342,19 @@ def open_turns(turns: QuerySet[Turn]) -> list[OpenTurn]:
     """Those of these replies that are not there yet; `turns` are open ones."""
     last = Attempt.objects.filter(turn=OuterRef("pk")).order_by("-number").values("finished_at")[:1]
     # In no order: sorted as turns usually are, SQLite would go through all that there ever were.
-    rows = turns.order_by().annotate(tried_until=Subquery(last)).values_list(
-        "conversation__setup__chat_model",
-        "state",
-        "background",
-        Coalesce("requeued_at", "created_at"),
-        "not_before",
-        "lease_until",
-        "computed_at",
-        "tried_until",
+    rows = (
+        turns.order_by()
+        .annotate(tried_until=Subquery(last))
+        .values_list(
+            "conversation__setup__chat_model",
+            "state",
+            "background",
+            Coalesce("requeued_at", "created_at"),
+            "not_before",
+            "lease_until",
+            "computed_at",
+            "tried_until",
+        )
     )
     return [OpenTurn(*row) for row in rows]
 
