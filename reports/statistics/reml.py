@@ -319,9 +319,11 @@ def _descend(point: Point, step: np.ndarray) -> Point:
 
 def _check_identified(point: Point) -> None:
     information = point.information()
-    scale = np.sqrt(np.diag(information))
-    if not scale.all():
-        raise Unidentified((scale == 0).astype(float)[:-1])
+    known = np.diag(information)
+    unknown = known < 1e-10 * known.max()
+    if unknown.any():
+        raise Unidentified(unknown[:-1].astype(float))
+    scale = np.sqrt(known)
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
     if values[0] < 1e-8:
         raise Unidentified(np.abs(vectors[:-1, 0]))

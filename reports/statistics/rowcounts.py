@@ -68,7 +68,9 @@ class RowCounts:
         shared = self.common @ middle
         return np.concatenate([self._quadratic(self.rest[part], shared, middle, other, part) for part in parts])
 
-    def _quadratic(self, rest, shared: np.ndarray, middle: np.ndarray, other: RowCounts, part: slice) -> np.ndarray:
+    def _quadratic(
+        self, rest: np.ndarray | sparse.csr_array, shared: np.ndarray, middle: np.ndarray, other: RowCounts, part: slice
+    ) -> np.ndarray:
         left = rest @ middle + shared
         theirs = other.rest[part]
         own = np.einsum("pk,pk->p", left, theirs) if isinstance(theirs, np.ndarray) else _row_sums(theirs, left)
