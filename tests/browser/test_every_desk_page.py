@@ -17,6 +17,8 @@ PAGES = {
     "invitations": "/studies/results/invitations/",
     "codes": "/studies/results/codes/",
     "live": "/studies/results/live/",
+    "live-chat": "/studies/talk/live/",
+    "models": "/studies/-/models/?window=24h",
     "move": "/studies/results/move/paused/",
     "plan": "/studies/-/plan/",
     "report": "/studies/results/report/",
