@@ -220,8 +220,11 @@ def _fitted(counts: np.ndarray) -> _Fit | None:
     at = np.concatenate([logit(upto[:-1] / upto[-1]), np.zeros(len(n) - 1)])
     value, gradient, information = _likelihood(n, at)
     for _ in range(MOST_STEPS):
-        step = np.linalg.solve(information, gradient)
-        while True:
+        try:
+            step = np.linalg.solve(information, gradient)
+        except np.linalg.LinAlgError:
+            return None
+        for _ in range(MOST_STEPS):
             found = _likelihood(n, at + step)
             if found[0] >= value - 1e-12 * abs(value) or np.abs(step).max() < CONVERGED:
                 break

@@ -206,6 +206,8 @@ def assert_near(one, other):
         assert one.keys() == other.keys()
         for key in one:
             assert_near(one[key], other[key])
+    elif isinstance(one, str):
+        assert one == other
     else:
         assert one == pytest.approx(other, rel=1e-9, abs=1e-9)
 
