@@ -284,7 +284,7 @@ def fit(model: Model, start: np.ndarray | None = None) -> Fit:
     point = Point(model, model.start if start is None else start)
     promised = inf
     for iteration in range(1, STEPS + 1):
-        if point.rss <= 0 or np.abs(point.theta).max() > NO_RESIDUAL:
+        if point.sigma2 <= 1e-12 * model.squares / model.n or np.abs(point.theta).max() > NO_RESIDUAL:
             raise NoResidual
         if iteration == 1 and start is None:
             _check_identified(point)
@@ -314,7 +314,8 @@ def _descend(point: Point, step: np.ndarray) -> Point:
         if following.deviance <= point.deviance + slack:
             return following
         step = step / 2
-    raise Unsettled
+    # Towards a residual of zero the deviance falls without end, until rounding hides the way.
+    raise NoResidual if point.sigma2 < 1e-5 * point.model.squares / point.model.n else Unsettled
 
 
 def _check_identified(point: Point) -> None:
