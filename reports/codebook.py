@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ratings.studyfile.schema import StudyFile, text_in
@@ -13,9 +13,17 @@ class Column(NamedTuple):
     type: str
     meaning: str
     values: str = ""
+    codes: tuple[str, ...] = ()
+    """The texts that can occur, where they are few: SPSS and Stata hold them as labelled numbers, in this order."""
+
+
+def coded(name: str, meaning: str, codes: Iterable[str]) -> Column:
+    codes = tuple(codes)
+    return Column(name, "text", meaning, ", ".join(codes), codes)
 
 
 YES_NO = "1 yes, 0 no"
+OUTCOMES = ("completed", "withdrew", "quota_full", "safety_stop", "technical")
 PARTICIPANT = Column("participant_id", "text", "Random name of a participant in this study; it opens nothing.")
 VERSION = Column("version", "whole number", "Number of the version of the study they took part in.")
 ITEM = Column("item_id", "text", "Key of the item in the study file.")
@@ -68,12 +76,7 @@ _WHEN = [
     Column("position", "whole number", "Place of the item in the participant's order, from 1."),
     Column("stratum", "text", "Group of items it belongs to, if the study file names one."),
     VERSION,
-    Column(
-        "outcome",
-        "text",
-        "How the visit ended; empty while it is under way.",
-        "completed, withdrew, quota_full, safety_stop, technical",
-    ),
+    coded("outcome", "How the visit ended; empty while it is under way.", OUTCOMES),
     Column("shown_at", "time (UTC)", "When the reply was first shown; a chat: when it was opened."),
     Column("submitted_at", "time (UTC)", "When the ratings were first sent."),
     Column("changed_at", "time (UTC)", "When a rating last changed."),
@@ -87,10 +90,10 @@ def _ratings_long(definition: StudyFile) -> list[Column]:
     return [
         PARTICIPANT,
         ITEM,
-        ARM,
-        CRITERION,
+        _arm(definition),
+        coded(CRITERION.name, CRITERION.meaning, (criterion.key for criterion in definition.criteria)),
         Column("rating", "whole number", "The rating; empty where none could be given.", points),
-        Column("missing_reason", "text", "Why there is no rating; empty where there is one.", "cannot_judge, skipped"),
+        coded("missing_reason", "Why there is no rating; empty where there is one.", ("cannot_judge", "skipped")),
         Column("first_rating", "whole number", "The rating as first sent, before any change.", points),
         *_WHEN,
     ]
@@ -103,21 +106,25 @@ def _ratings_wide(definition: StudyFile) -> list[Column]:
         Column(names[criterion.key], "whole number", f"Rating: {_text(definition, criterion.question)}", points)
         for criterion in definition.criteria
     ]
-    return [PARTICIPANT, ITEM, ARM, *criteria, *_WHEN, _COMMENT]
+    return [PARTICIPANT, ITEM, _arm(definition), *criteria, *_WHEN, _COMMENT]
+
+
+def _arm(definition: StudyFile) -> Column:
+    return coded(ARM.name, ARM.meaning, (arm.key for arm in definition.arms))
 
 
 def _participants(definition: StudyFile) -> list[Column]:
     return [
         PARTICIPANT,
-        Column("kind", "text", "What kind of participant; never mixed in one package.", "real, pilot, synthetic"),
+        coded("kind", "What kind of participant; never mixed in one package.", ("real", "pilot", "synthetic")),
         Column("group", "text", "Group of the invitation."),
         Column("wave", "text", "Wave of the invitation."),
         VERSION,
-        Column("outcome", "text", "How the visit ended; empty while it is under way."),
+        coded("outcome", "How the visit ended; empty while it is under way.", OUTCOMES),
         Column("stage", "text", "The last page they came to."),
         Column("excluded", "text", "Rule by which they are left out of all other files and the report; else empty."),
         Column("locale", "text", "Language of the pages."),
-        Column("direction", "text", "Reading direction, and so that of the scale.", "ltr, rtl"),
+        coded("direction", "Reading direction, and so that of the scale.", ("ltr", "rtl")),
         Column("viewport", "text", "Class of the window's width."),
         Column("started_at", "time (UTC)", "When they came."),
         Column("consented_at", "time (UTC)", "When they consented."),
@@ -137,9 +144,11 @@ def _participants(definition: StudyFile) -> list[Column]:
 
 
 def _exit(definition: StudyFile, question: Any) -> Column:
-    kind = "texts joined by ; " if question.kind == "choices" else "text"
-    choices = ", ".join(choice.key for choice in question.choices)
-    return Column(f"exit_{question.key}", kind, f"Answer to: {_text(definition, question.question)}", choices)
+    name, meaning = f"exit_{question.key}", f"Answer to: {_text(definition, question.question)}"
+    choices = [choice.key for choice in question.choices]
+    if question.kind == "choices":
+        return Column(name, "texts joined by ; ", meaning, ", ".join(choices))
+    return coded(name, meaning, choices)
 
 
 _EVENTS = [
