@@ -61,8 +61,10 @@ class Installation:
             (folder / name).mkdir()
         redis = RedisServer(folder / "redis")
         self.stack.callback(redis.kill)
+        self.processes["redis"] = psutil.Process(redis._process.pid)
         self.postgres = PostgresServer(folder / "postgres")
         self.stack.callback(self.postgres.kill)
+        self.processes["postgres"] = psutil.Process(self.postgres._process.pid)
         self.environment |= {
             "EVALSITE_REDIS_URL": redis.url,
             "EVALSITE_DATABASE_URL": self.postgres.create("path"),
@@ -133,6 +135,7 @@ class Installation:
         before = self.cpu()
         found = json.loads(self.python("benchmarks.path_client", text=json.dumps(job)))
         found["cpu"] = {name: spent - before[name] for name, spent in self.cpu().items()}
+        found["cpu"]["client"] = found["client_cpu"]
         return found
 
 
@@ -153,13 +156,8 @@ def measure(form: str, model: str, options: argparse.Namespace) -> None:
                 (installation.alone(people), installation.through_the_path(people)) for _ in range(options.rounds)
             ]
             print(row(people, rounds), flush=True)
-            for name in installation.processes:
-                spent = median(path["cpu"][name] for _, path in rounds)
-                print(f"{'':8}  {name}: {spent:.2f} s of CPU time for {people} replies", end="")
-                print(
-                    f" (the engine alone: {median(alone['cpu'] for alone, _ in rounds):.2f})"
-                    * (name in ("server", "worker"))
-                )
+            print(f"{'':8}  since the click, in ms: {steps(installation, rounds)}", flush=True)
+            print(f"{'':8}  CPU time in ms a token: {budget(people, rounds)}", flush=True)
 
 
 def row(people: int, rounds: list[tuple[dict, dict]]) -> str:
@@ -177,6 +175,26 @@ def row(people: int, rounds: list[tuple[dict, dict]]) -> str:
         f"{f'{first[0]:.0f} / {first[1]:.0f}':>33}{overhead:>7.0f} ms"
         f"{posted:>12.0f} ms{shown:>9.0f} ms{events:>8.0f}"
     )
+
+
+def budget(people: int, rounds: list[tuple[dict, dict]]) -> str:
+    """What the path costs each process, and what the engine costs by itself."""
+    told = [f"engine alone {1000 * median(alone['cpu'] for alone, _ in rounds) / (people * TOKENS):.2f}"]
+    for name in rounds[0][1]["cpu"]:
+        told.append(f"{name} {1000 * median(path['cpu'][name] for _, path in rounds) / (people * TOKENS):.2f}")
+    return ", ".join(told)
+
+
+def steps(installation: Installation, rounds: list[tuple[dict, dict]]) -> str:
+    """Milliseconds from the click until each step on the way of the first token, medians over all replies."""
+    firsts = {
+        turn: (at, first) for _, path in rounds for (turn, at), first in zip(path["turns"], path["first"], strict=True)
+    }
+    found = json.loads(installation.python("benchmarks.path_steps", text=json.dumps(list(firsts))))
+    names = list(next(iter(found.values())))
+    told = [f"{name} {1000 * median(found[t][name] - firsts[t][0] for t in firsts):.0f}" for name in names]
+    told.append(f"read {1000 * median(first for _, first in firsts.values()):.0f}")
+    return ", ".join(told)
 
 
 def free_port() -> int:

@@ -35,7 +35,7 @@ class Chatter(Person):
 
     async def say(self, late: float) -> None:
         await asyncio.sleep(late)
-        began = time.perf_counter()
+        began, self.clicked = time.perf_counter(), time.time()
         form = self.form | {"message": WORRIES[self.number % len(WORRIES)], "turn": "0", "action": "send"}
         status, headers, _ = await self._request("POST", PAGE, urlencode(form).encode())
         assert status in (302, 303), f"POST: status {status}"
@@ -44,7 +44,9 @@ class Chatter(Person):
         self.shown = time.perf_counter() - began
         _, found, rest = page.partition(EVENTS)
         assert found, "The page waits for no reply."
-        await self._follow(rest.partition(b'"')[0].decode(), began)
+        events = rest.partition(b'"')[0].decode()
+        self.turn = events.split("/")[-2]
+        await self._follow(events, began)
         self.writer.close()
 
     async def _follow(self, path: str, began: float) -> None:
@@ -81,6 +83,7 @@ async def run(job: dict) -> dict:
         "posted": [person.posted for person in people],
         "shown": [person.shown for person in people],
         "first": [person.first for person in people],
+        "turns": [(person.turn, person.clicked) for person in people],
         "events": sum(person.events for person in people),
         "seconds": max(person.ended for person in people) - began,
         "client_cpu": time.process_time() - cpu,

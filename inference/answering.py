@@ -58,7 +58,7 @@ def claim(turn_pk: int, worker: str, engine: Engine | None) -> "Work | None":
     with transaction.atomic():
         turns = Turn.objects.select_for_update(of=("self",)).select_related("conversation__setup__chat_model")
         turn = turns.filter(pk=turn_pk).first()
-        if turn is None or (attempt := Turn.objects.claim(turn_pk, worker, computed_at=None)) is None:
+        if turn is None or (attempt := Turn.objects.claim(turn_pk, worker, turn.attempts, computed_at=None)) is None:
             return None
         if turn.attempts and not turn.tries.filter(number=turn.attempts).exists():
             # Its worker was killed or has stalled: this is all that is known of that try.
@@ -81,7 +81,7 @@ class Work:
         self.setup, self.policy = turn.conversation.answered_by, turn.conversation.policy
         self.claimed_at, self._claimed = timezone.now(), time.monotonic()
         # An empty reply is tried once more with the next seed; every other retry repeats the draw.
-        self.emptied = turn.tries.filter(outcome="empty").count()
+        self.emptied = turn.tries.filter(outcome="empty").count() if attempt > 1 else 0
         self.seed = turn.seed + self.emptied
         self.first_token_at: Any = None
         self._asked = 0.0

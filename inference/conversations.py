@@ -96,8 +96,9 @@ def say(conversation: Conversation, text: str, index: int) -> Turn:
     `index` is the place the participant saw as the next one. The same message sent twice is stored once.
     """
     # Two tabs take turns.
-    conversation = Conversation.objects.select_for_update().get(pk=conversation.pk)
-    turns = list(conversation.turns.order_by("index"))
+    with_model = Conversation.objects.select_related("setup__chat_model")
+    conversation = with_model.select_for_update(of=("self",)).get(pk=conversation.pk)
+    turns = list(conversation.turns.order_by("index").defer("released"))
     if index + 1 < len(turns) and turns[index].role == Turn.Role.USER and turns[index].text == text:
         return turns[index + 1]
     last = turns[-1] if turns else None
@@ -107,17 +108,16 @@ def say(conversation: Conversation, text: str, index: int) -> Turn:
         raise ReplyFailed
     if index != len(turns):
         raise OutOfStep
-    if conversation.exchanges_done >= conversation.policy["exchanges"]["max"]:
+    if sum(turn.answers_somebody for turn in turns) >= conversation.policy["exchanges"]["max"]:
         raise ConversationFull
     has_room = _has_room(conversation, [turn.text or "" for turn in turns], text)
     if has_room:
         _refuse_when_busy(conversation)
-    _done(conversation, index, Turn.Role.USER, text).save()
     reply = _queued(conversation, index + 1)
     if not has_room:
         # The conversation is over, which nobody has to wait in a queue for.
         reply.state, reply.failure, reply.finished_at = LeaseState.FAILED, PAST_HELP, timezone.now()
-    reply.save()
+    Turn.objects.bulk_create([_done(conversation, index, Turn.Role.USER, text), reply])
     if has_room:
         dispatch.wake(conversation.answered_by.chat_model)
     return reply

@@ -1,5 +1,6 @@
 """How work reaches whoever does it. A wake-up may get lost or come twice: the rows say what there is to do."""
 
+import threading
 from collections.abc import Collection
 from functools import partial
 
@@ -15,6 +16,14 @@ _local: LocalDispatcher | None = None
 def wake(model: ChatModel) -> None:
     """Call once a row is written that waits for this model; it is heard when the transaction has been committed."""
     transaction.on_commit(partial(_wake, model.engine_name))
+
+
+def warm() -> None:
+    """Get ready to wake workers elsewhere, so that nobody's first message waits for it. Returns at once."""
+    if _local is None and settings.REDIS_URL:
+        from inference import tasks
+
+        threading.Thread(target=tasks.warm, name="wake-ups", daemon=True).start()
 
 
 def start(answers: Collection[str] | None = None) -> LocalDispatcher:

@@ -43,9 +43,13 @@ class LeasedQuerySet(models.QuerySet):
         abandoned = Q(state=LeaseState.RUNNING, lease_until__lt=now)
         return self.open().filter(waiting | abandoned)
 
-    def claim(self, pk: int, worker: str, **fields: Any) -> int | None:
-        """Take a row for this worker; the number of the attempt, or None when another was quicker."""
-        seen = self.filter(pk=pk).values_list("attempts", flat=True).first()
+    def claim(self, pk: int, worker: str, seen: int | None = None, **fields: Any) -> int | None:
+        """Take a row for this worker; the number of the attempt, or None when another was quicker.
+
+        `seen` is the number of attempts that whoever asks has just read.
+        """
+        if seen is None:
+            seen = self.filter(pk=pk).values_list("attempts", flat=True).first()
         if seen is None:
             return None
         now = timezone.now()

@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Literal, NamedTuple
@@ -127,6 +127,18 @@ class LiveText:
             except TimeoutError:
                 return []
         return self.read(code, after)
+
+    async def pause(self, code: str, seconds: float) -> None:
+        """Let that much time pass, or less where the reply ends."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def look() -> None:
+            if not self.is_writing(code):
+                _call(loop, ended.set)
+
+        with self._listening(code, look), suppress(TimeoutError):
+            if self.is_writing(code):
+                await asyncio.wait_for(ended.wait(), seconds)
 
     def forget(self, code: str) -> None:
         with self._lock:

@@ -66,8 +66,8 @@ class LocalDispatcher:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                self._tell()
                 self._hand_out()
+                self._tell()
                 self._beat()
             except Exception:
                 log.exception("The dispatcher could not look for work; it looks again.")

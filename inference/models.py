@@ -224,6 +224,11 @@ class Turn(Leased):
         return f"{self.conversation_id}/{self.index} {self.role} {self.state}"
 
     @property
+    def answers_somebody(self) -> bool:
+        """A reply that is done; what the program says first answers nobody."""
+        return self.role == self.Role.ASSISTANT and self.state == LeaseState.DONE and self.index > 0
+
+    @property
     def asked_at(self) -> datetime:
         """Since when somebody waits: the message that it answers, or the wish to have it tried again."""
         return self.requeued_at or self.created_at

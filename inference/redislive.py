@@ -56,6 +56,7 @@ class RedisLiveText(LiveText):
         )
         self._written: dict[str, EventId] = {}
         self._outbox: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()
         self._bell = f"live-bell:{token_hex(8)}"
         self._wanted: dict[str, float] = {}
         self._read_to: dict[str, EventId] = {}
@@ -80,7 +81,9 @@ class RedisLiveText(LiveText):
             if kind in ("final", "error"):
                 del self._written[code]
         self._outbox.put(Entry(code, event_id.seq, event_id, kind, text))
-        self._run("publisher", self._publish_on)
+        if kind != "token" or event_id.seq == 1:
+            self._hurry.set()
+            self._run("publisher", self._publish_on)
 
     def forget(self, code: str) -> None:
         super().forget(code)
@@ -92,6 +95,7 @@ class RedisLiveText(LiveText):
     def _publish_on(self) -> None:
         while not (self._closed and self._outbox.empty()):
             entries = [self._outbox.get()]
+            self._hurry.clear()
             while not self._outbox.empty():
                 entries.append(self._outbox.get())
             try:
@@ -100,8 +104,8 @@ class RedisLiveText(LiveText):
                 # The rows keep the replies; what is lost here is only the pleasure of seeing them grow.
                 log.warning("%d events of live text were not published: %s", len(entries), fault)
                 time.sleep(PAUSE)
-            # The first word goes out at once; what comes in the meantime goes together.
-            time.sleep(TOGETHER)
+            # What comes in the meantime goes together. A first word and an end are waited for: they go out at once.
+            self._hurry.wait(TOGETHER)
 
     def _publish(self, entries: Sequence[Entry | None]) -> None:
         pipeline = self._client.pipeline(transaction=False)
@@ -146,6 +150,7 @@ class RedisLiveText(LiveText):
         self._run("reader", self._read_on)
         if is_new:
             self._outbox.put(RING)
+            self._hurry.set()
             self._run("publisher", self._publish_on)
 
     def _read_on(self) -> None:

@@ -61,7 +61,7 @@ async def event_stream(turn_code: str, last_event_id: str = "", locale: str = "e
             if events[-1].ends:
                 return
             seen, spoke = events[-1].id, time.monotonic()
-            await asyncio.sleep(PAUSE)
+            await live.pause(turn_code, PAUSE)
             continue
         now = time.monotonic()
         if not is_writing or now - looked >= HEARTBEAT:
