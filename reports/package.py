@@ -14,9 +14,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import RawIOBase, TextIOWrapper
 from itertools import chain
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
@@ -25,12 +29,21 @@ from inference.models import public_code
 from ratings import frames, looks
 from ratings.frames import Pool
 from ratings.models import EarlyLook
-from reports import codebook
+from ratings.studyfile.schema import text_in
+from reports import codebook, psychds
 from reports.codebook import Column
+from reports.labelled import Gathered
 from reports.report import study_report
 
 # What a spreadsheet takes for the beginning of a formula, or lets one begin after.
 FORMULA_STARTS = tuple("=+-@\t\r\n\0＝＋－＠")
+
+# Tables that also come for SPSS, for Stata and as Parquet.
+LABELLED = ("ratings_long.csv", "participants.csv")
+FORMATS = (".sav", ".dta", ".parquet")
+# Scripts that need nothing but the package.
+ANALYSIS = Path(__file__).parent / "analysis"
+SCRIPTS = ("recompute.R", "recompute.py", "psych_ds.py")
 
 
 def write_package(pool: Pool, user: User | None, file: IO[bytes]) -> dict[str, Any]:
@@ -73,7 +86,10 @@ def _write(pool: Pool, file: IO[bytes]) -> tuple[dict[str, Any], set[str]]:
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:
         package = Package(archive)
         for name, columns in tables.items():
-            package.table(name, columns, rows[name])
+            if name in LABELLED:
+                labelled_too(package, name, columns, rows[name], pool)
+            else:
+                package.table(name, columns, rows[name])
         engines: dict[str, Any] = {}
         package.lines("conversations.jsonl", _conversations(pool, engines))
         package.table("codebook.csv", codebook.CODEBOOK, codebook.rows(definition))
@@ -81,8 +97,30 @@ def _write(pool: Pool, file: IO[bytes]) -> tuple[dict[str, Any], set[str]]:
         report = study_report(pool, looked=True)
         package.whole("report.json", as_json(report))
         manifest = _manifest(pool, report["flow"], engines, package.files)
+        describe = psychds.description(pool, tables, manifest["export_id"], manifest["made_at"])
+        package.whole("dataset_description.json", as_json(describe))
+        for script in SCRIPTS:
+            package.whole(f"analysis/{script}", (ANALYSIS / script).read_bytes())
+        package.whole("README.md", (settings.BASE_DIR / "docs" / "data-package.md").read_bytes())
+        manifest["files"] = package.files
         package.whole("manifest.json", as_json(manifest))
     return manifest, people
+
+
+def labelled_too(
+    package: Package, name: str, columns: list[Column], rows: Iterable[dict[str, Any]], pool: Pool
+) -> None:
+    """A table as CSV, and from the same rows in the formats with labels."""
+    definition = pool.definition
+    title = text_in(definition.title, definition.default_locale, definition.default_locale)
+    gathered = Gathered(columns, title, definition.scale.min)
+    package.table(name, columns, gathered.passing(rows))
+    with TemporaryDirectory() as folder:
+        for suffix in FORMATS:
+            path = Path(folder, name).with_suffix(suffix)
+            gathered.write(path)
+            package.file(path, len(gathered))
+            path.unlink()
 
 
 def _conversations(pool: Pool, engines: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -122,7 +160,9 @@ def _manifest(pool: Pool, flow: dict[str, Any], engines: dict[str, Any], files: 
             "Everybody here agreed that researchers read what they wrote. Before quoting or training, keep to those "
             "with consent_quotes or consent_training, in participants.csv and conversations.jsonl.",
             "In the CSV files, a text that a spreadsheet would run as a formula begins with an apostrophe. "
-            "conversations.jsonl holds every text as it was.",
+            "All other files hold every text as it was.",
+            "ratings_long and participants as .sav, .dta and .parquet have the columns of the CSV of that name, which "
+            "codebook.csv explains; Stata cuts names after 32 characters.",
             "Each try at a reply, in conversations.jsonl, names by its digest the engine that made it. `engines` says "
             "of each what it is: files with their SHA-256, template, tokenizer, versions, device.",
         ],
@@ -150,6 +190,11 @@ class Package:
         with self._file(name) as (file, entry):
             for entry["rows"], row in enumerate(rows, 1):
                 file.write(json.dumps(row, ensure_ascii=False, default=moment).encode() + b"\n")
+
+    def file(self, path: Path, rows: int) -> None:
+        with self._file(path.name) as (file, entry), path.open("rb") as source:
+            copyfileobj(source, file)
+            entry["rows"] = rows
 
     def whole(self, name: str, content: bytes) -> None:
         with self._file(name) as (file, entry):

@@ -53,7 +53,7 @@ def main(folder: Path) -> int:
     return 1 if differing else 0
 
 
-# The statistics. Whatever cannot be estimated is None. ------------------------------------------------------------------
+# The statistics. Whatever cannot be estimated is None. ----------------------------------------------------------------
 
 
 def describe_arm(rows: pd.DataFrame, level: float) -> dict:
