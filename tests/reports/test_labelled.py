@@ -52,7 +52,7 @@ def test_spss_has_labels_numbers_dates_and_raw_texts(written):
     assert (first["seconds"], first["remark"]) == (1.25, "=1+1 füßig")
     assert abs(first["at"] - MOMENT.replace(tzinfo=None)) < timedelta(milliseconds=1)
     assert frame.iloc[1][["rating", "at", "passed", "seconds"]].isna().all()
-    assert meta.original_variable_types["at"].startswith("DATETIME")
+    assert meta.original_variable_types["at"] == "DATETIME24.3"
 
 
 @pytest.mark.parametrize(("lowest", "number"), [(1, -99), (-100, -199)])
