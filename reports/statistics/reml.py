@@ -294,7 +294,7 @@ def fit(model: Model, start: np.ndarray | None = None) -> Fit:
         promised = promise
         # So near to the optimum differences of the deviance are rounding.
         point = Point(model, point.theta + step) if promise < 1e-8 else _descend(point, step)
-    raise Unsettled
+    raise _unsettled(point)
 
 
 def _newton(point: Point) -> tuple[np.ndarray, float]:
@@ -308,14 +308,19 @@ def _newton(point: Point) -> tuple[np.ndarray, float]:
 
 
 def _descend(point: Point, step: np.ndarray) -> Point:
+    """Halves the step until the deviance falls by a fair share of what its slope promises (Armijo)."""
     slack = 1e-13 * (abs(point.deviance) + point.free)
-    for _ in range(40):
-        following = Point(point.model, point.theta + step)
-        if following.deviance <= point.deviance + slack:
+    slope = float(point.gradient @ step)
+    for halved in 0.5 ** np.arange(40):
+        following = Point(point.model, point.theta + halved * step)
+        if following.deviance <= point.deviance + 0.1 * halved * slope + slack:
             return following
-        step = step / 2
-    # Towards a residual of zero the deviance falls without end, until rounding hides the way.
-    raise NoResidual if point.sigma2 < 1e-5 * point.model.squares / point.model.n else Unsettled
+    raise _unsettled(point)
+
+
+def _unsettled(point: Point) -> Exception:
+    """Towards a residual of zero the deviance falls without end, until rounding hides the way."""
+    return NoResidual() if point.sigma2 < 1e-5 * point.model.squares / point.model.n else Unsettled()
 
 
 def _check_identified(point: Point) -> None:
