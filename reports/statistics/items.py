@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .intervals import Result, t_quantile
+from .intervals import Result, t_interval
 from .table import Table
 
 
 def by_item(table: Table) -> list[Result]:
-    """One entry an item in the table's order: `item`, and by arm `n_ratings`, `n_participants`, `mean`, `sd`, `low`,
-    `high`.
+    """One entry an item in the table's order: `item`, and by arm `n_ratings`, `n_participants`, `mean`, `sd`,
+    `interval`.
 
     The interval is Student's over participants' means on the item, each participant once; it speaks of this item and
     people like these, and is left out where fewer than two participants rated it or all agree.
@@ -44,6 +44,5 @@ def _cell(people: int, ratings: int, total: float, centre: float, squares: float
         sd = float(squares / (people - 1)) ** 0.5
         cell["sd"] = sd
         if sd > 0:
-            half = t_quantile(people - 1) * sd / people**0.5
-            cell |= {"low": centre - half, "high": centre + half}
+            cell["interval"] = t_interval(centre, sd / people**0.5, people - 1)
     return cell

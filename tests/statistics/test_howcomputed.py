@@ -7,6 +7,7 @@ from math import sqrt
 import pytest
 from scipy.stats import t
 
+from reports.statistics.analysis import Analysis
 from reports.statistics.howcomputed import how_computed, how_design_effect, read_contrast, read_mean
 from reports.statistics.summary import summarise
 from reports.statistics.table import Table
@@ -22,7 +23,7 @@ def study(people_apart=False, items=9, seed=2):
         for i in range(items)
         for arm in "ab"
     ]
-    return summarise({"c": Table.from_columns(*zip(*rows, strict=True))}, (1, 10))["criteria"]["c"]
+    return summarise({"c": Table.from_columns(*zip(*rows, strict=True))}, Analysis((1, 10)))["criteria"]["c"]
 
 
 def numbers(pattern, sentence):
@@ -75,7 +76,9 @@ def test_the_two_way_standard_error_can_be_redone(of):
 def test_a_floored_variance_is_explained():
     grid = [[1, 10, 5], [10, 4, 1], [4, 1, 10]]
     rows = [(f"p{p}", f"i{i}", "a", value) for p, row in enumerate(grid) for i, value in enumerate(row)]
-    arm = summarise({"c": Table.from_columns(*zip(*rows, strict=True))}, (1, 10))["criteria"]["c"]["arms"]["a"]
+    arm = summarise({"c": Table.from_columns(*zip(*rows, strict=True))}, Analysis((1, 10)))["criteria"]["c"]["arms"][
+        "a"
+    ]
 
     assert "is not positive, so the larger one-way variance" in how_computed(arm, "two_way")
 

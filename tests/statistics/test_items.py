@@ -27,11 +27,13 @@ def test_the_interval_is_students_over_participants_means():
 
     cell = by_item(table)[0]["arms"]["a"]
 
-    assert (cell["low"], cell["high"]) == pytest.approx((means.mean() - half, means.mean() + half))
+    assert (cell["interval"]["low"], cell["interval"]["high"]) == pytest.approx(
+        (means.mean() - half, means.mean() + half)
+    )
     assert cell["mean"] == pytest.approx(32 / 5)
 
 
 def test_people_who_all_agree_have_no_interval():
     table = Table.from_columns(["p1", "p2"], ["i", "i"], ["a", "a"], [6, 6])
 
-    assert "low" not in by_item(table)[0]["arms"]["a"]
+    assert "interval" not in by_item(table)[0]["arms"]["a"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.statistics.analysis import Analysis
 from reports.statistics.clustered import pooled_mean
 from reports.statistics.estimation import describe_arm, quantile
 from reports.statistics.summary import summarise
@@ -29,7 +30,7 @@ rows = st.lists(
 
 
 def report(rows, scale=(1, 10)):
-    return summarise(tables_from_columns(*zip(*rows, strict=True)), scale)
+    return summarise(tables_from_columns(*zip(*rows, strict=True)), Analysis(scale))
 
 
 def numbers(value, path=()):
