@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, isfinite, sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import gammaln, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from .clustered import ROUNDING
+from .comparison import detect_design, hedges_j, participant_means
 from .intervals import LEVEL, Result, estimable, not_estimable
-from .participants import detect_design, participant_means
+from .resampling import resampling_weights
 from .table import Table
 
 DRAWS = 2000
@@ -266,7 +267,7 @@ class _Standardised:
                 found[d] = not_estimable(NO_SD)
             else:
                 found[d] = about.percentile(float(estimates[d][0]), drawn[d], 1.0)
-            found[g] = _times(found[d], _hedges_j(self.df[d]))
+            found[g] = _times(found[d], hedges_j(self.df[d]))
         return found
 
     def _columns(self, k: int, value: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -348,7 +349,10 @@ def _blocks(units: int, draws: int, seed: int, stream: int, rows: int = 0) -> It
     rows = rows or _rows(units)
     if units * draws > KEPT:
         rng = np.random.default_rng([seed, stream])
-        yield from (_weights(rng, min(rows, draws - start), units) for start in range(0, draws, rows))
+        yield from (
+            resampling_weights(rng, units, min(rows, draws - start), np.min_scalar_type(units))
+            for start in range(0, draws, rows)
+        )
     else:
         weights = _kept(units, draws, seed, stream)
         yield from (weights[start : start + rows] for start in range(0, draws, rows))
@@ -362,18 +366,13 @@ def _rows(width: int) -> int:
 def _kept(units: int, draws: int, seed: int, stream: int) -> np.ndarray:
     """Every arm, contrast and criterion of a study asks for the same weights."""
     rng, rows = np.random.default_rng([seed, stream]), _rows(units)
-    blocks = [_weights(rng, min(rows, draws - start), units) for start in range(0, draws, rows)]
+    blocks = [
+        resampling_weights(rng, units, min(rows, draws - start), np.min_scalar_type(units))
+        for start in range(0, draws, rows)
+    ]
     weights = np.concatenate(blocks)
     weights.setflags(write=False)
     return weights
-
-
-def _weights(rng: np.random.Generator, rows: int, units: int) -> np.ndarray:
-    """Each row is a resample: how often each unit was drawn, as often as there are units in all."""
-    picked = rng.integers(units, size=(rows, units))
-    picked += np.arange(rows)[:, None] * units
-    weights = np.bincount(picked.ravel(), minlength=rows * units)
-    return weights.astype(np.min_scalar_type(units)).reshape(rows, units)
 
 
 def _two_way(table: Table, arm: str, estimate: float, spread: float, pool: np.ndarray, seed: int, draws: int) -> Result:
@@ -437,10 +436,6 @@ def _superiority(counts_a: np.ndarray, counts_b: np.ndarray) -> tuple[np.ndarray
         pairs = a.sum(axis=1) * b.sum(axis=1)
         higher, equal = (b * below).sum(axis=1) / pairs, (b * a).sum(axis=1) / pairs
     return 2 * higher + equal - 1, higher + equal / 2
-
-
-def _hedges_j(df: int) -> float:
-    return exp(gammaln(df / 2) - gammaln((df - 1) / 2)) / sqrt(df / 2)
 
 
 def _times(interval: Result, factor: float) -> Result:

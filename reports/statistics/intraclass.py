@@ -51,7 +51,10 @@ def intraclass(it: Ratings, components: Mapping[str, object] | None = None) -> R
     within = float(np.square(value - unit_mean[it.unit]).sum()) / (len(value) - it.n_units)
     k = (len(value) - float(per_unit @ per_unit) / len(value)) / (it.n_units - 1)
     if not complete:
-        one_way = _one_way(between, within, k, it.n_units, len(value) - it.n_units, negligible, approximate=True)
+        squares = {"between": between, "within": within, "approximate": True}
+        one_way = _by_f(
+            ("icc_1", "icc_1_k"), between, within, squares, it.n_units, k, len(value) - it.n_units, negligible
+        )
         return one_way | _from_model(components, it.n_units / float((1 / per_unit).sum()))
     n, raters = it.n_units, it.n_raters
     rater_mean = np.bincount(it.rater, value, minlength=raters) / n
@@ -59,9 +62,27 @@ def intraclass(it: Ratings, components: Mapping[str, object] | None = None) -> R
     residual = value - unit_mean[it.unit] - rater_mean[it.rater]
     error = float(residual @ residual) / ((n - 1) * (raters - 1))
     return (
-        _one_way(between, within, raters, n, len(value) - n, negligible)
+        _by_f(
+            ("icc_1", "icc_1_k"),
+            between,
+            within,
+            {"between": between, "within": within},
+            n,
+            raters,
+            len(value) - n,
+            negligible,
+        )
         | _two_way_random(between, judges, error, n, raters, negligible)
-        | _two_way_fixed(between, error, n, raters, negligible)
+        | _by_f(
+            ("icc_3_1", "icc_3_k"),
+            between,
+            error,
+            {"between": between, "error": error},
+            n,
+            raters,
+            (n - 1) * (raters - 1),
+            negligible,
+        )
     )
 
 
@@ -135,24 +156,23 @@ def icc_from_components(
     return result
 
 
-def _one_way(
-    between: float, within: float, k: float, n: int, df: int, negligible: float, approximate: bool = False
+def _by_f(
+    names: tuple[str, str], between: float, noise: float, squares: Result, n: int, k: float, df: int, negligible: float
 ) -> Result:
-    squares: Result = {"between": between, "within": within} | ({"approximate": True} if approximate else {})
-    one = (between - within, between + (k - 1) * within)
-    if within <= negligible:
-        return _no_noise("icc_1", one, squares | {"k": 1.0}, negligible) | _no_noise(
-            "icc_1_k", one, squares | {"k": float(k)}, negligible
+    """The ICC of one rating and of the mean of k, by these names; limits from F = between / noise on n - 1 and df."""
+    single, mean = (between - noise, between + (k - 1) * noise), (between - noise, between)
+    if noise <= negligible:
+        return _no_noise(names[0], single, squares | {"k": 1.0}, negligible) | _no_noise(
+            names[1], mean, squares | {"k": float(k)}, negligible
         )
-    f = between / within
+    f = between / noise
     lower, upper = f / _f_quantile(n - 1, df), f * _f_quantile(df, n - 1)
+    shared = squares | {"df": [n - 1, df]}
     return {
-        "icc_1": {"estimate": one[0] / one[1], "k": 1.0}
-        | squares
-        | {"df": [n - 1, df], "low": (lower - 1) / (lower + k - 1), "high": (upper - 1) / (upper + k - 1)},
-        "icc_1_k": _of_means(
-            between - within, between, squares | {"k": float(k), "df": [n - 1, df]}, lower, upper, negligible
-        ),
+        names[0]: {"estimate": single[0] / single[1], "k": 1.0}
+        | shared
+        | {"low": (lower - 1) / (lower + k - 1), "high": (upper - 1) / (upper + k - 1)},
+        names[1]: _of_means(between - noise, between, shared | {"k": float(k)}, lower, upper, negligible),
     }
 
 
@@ -176,26 +196,6 @@ def _two_way_random(between: float, judges: float, error: float, n: int, k: int,
     return {
         "icc_2_1": {"estimate": icc, "k": 1.0} | shared | {"low": low, "high": high},
         "icc_2_k": _mean_of_random(mean, shared | {"k": float(k)}, low, high, k, negligible),
-    }
-
-
-def _two_way_fixed(between: float, error: float, n: int, k: int, negligible: float) -> Result:
-    squares = {"between": between, "error": error}
-    single = (between - error, between + (k - 1) * error)
-    if error <= negligible:
-        return _no_noise("icc_3_1", single, squares | {"k": 1.0}, negligible) | _no_noise(
-            "icc_3_k", (between - error, between), squares | {"k": float(k)}, negligible
-        )
-    df = (n - 1) * (k - 1)
-    f = between / error
-    lower, upper = f / _f_quantile(n - 1, df), f * _f_quantile(df, n - 1)
-    return {
-        "icc_3_1": {"estimate": single[0] / single[1], "k": 1.0}
-        | squares
-        | {"df": [n - 1, df], "low": (lower - 1) / (lower + k - 1), "high": (upper - 1) / (upper + k - 1)},
-        "icc_3_k": _of_means(
-            between - error, between, squares | {"k": float(k), "df": [n - 1, df]}, lower, upper, negligible
-        ),
     }
 
 

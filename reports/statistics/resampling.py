@@ -19,14 +19,16 @@ UNDEFINED = "the resampled data too often left nothing to compare"
 NO_SPREAD = "the resampled values do not differ at all"
 
 
-def resampling_weights(rng: np.random.Generator, size: int, draws: int) -> np.ndarray:
+def resampling_weights(
+    rng: np.random.Generator, size: int, draws: int, dtype: np.dtype | type = np.float32
+) -> np.ndarray:
     """How often each of `size` clusters is drawn in each of so many draws of `size`: draws x size, whole numbers.
 
-    Single precision, in which whole numbers below 2^24 are exact and products cost half.
+    In single precision whole numbers below 2^24 are exact and products cost half.
     """
     drawn = rng.integers(size, size=(draws, size))
     drawn += np.arange(draws)[:, None] * size
-    return np.bincount(drawn.ravel(), minlength=draws * size).astype(np.float32).reshape(draws, size)
+    return np.bincount(drawn.ravel(), minlength=draws * size).astype(dtype).reshape(draws, size)
 
 
 def chunks(draws: int, width: int) -> Iterator[int]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.statistics.participants import participant_means
+from reports.statistics.comparison import participant_means
 from reports.statistics.permutation import how_sign_flip, sign_flip
 
 from .test_reference import REFERENCE, cases, near, study

@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reports.statistics.participants import participant_means
+from reports.statistics.comparison import participant_means
 from reports.statistics.ranks import (
     brunner_munzel,
     how_brunner_munzel,
