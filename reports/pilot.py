@@ -11,7 +11,8 @@ from reports.longcsv import read_long_csv
 from reports.report import KINDS
 from reports.statistics.components import Components, estimate_components
 from reports.statistics.intervals import Result, estimable
-from reports.statistics.table import Table, tables_from_codes
+from reports.statistics.table import Table
+from reports.tables import tables_of
 
 DEFAULTS = {"source": "defaults", "sentence": "The standard deviations are those of the simulated reference study."}
 
@@ -34,18 +35,7 @@ def pilot_of_study(pool: Pool, criterion: str | None = None) -> Pilot:
     primary = definition.design.primary
     criterion = criterion or (primary.criterion if primary else definition.criteria[0].key)
     with snapshot():
-        columns = rating_columns(pool)
-    tables = tables_from_codes(
-        columns.criterion,
-        columns.participant,
-        columns.item,
-        columns.arm,
-        columns.rating,
-        criteria=columns.criteria,
-        participants=columns.participants,
-        items=columns.items,
-        arms=columns.arms,
-    )
+        tables = tables_of(rating_columns(pool))
     return pilot_of(tables, criterion, f"{KINDS[pool.kind]} of {pool.study.slug}")
 
 

@@ -16,7 +16,8 @@ from reports.statistics.comparison import compare
 from reports.statistics.intervals import Result, not_estimable
 from reports.statistics.quality import RULES, Work
 from reports.statistics.summary import headlines
-from reports.statistics.table import Table, tables_from_codes
+from reports.statistics.table import Table
+from reports.tables import tables_of
 
 
 @dataclass(frozen=True)
@@ -146,25 +147,6 @@ def without(columns: RatingColumns, participants: set[str]) -> dict[str, Table]:
     gone = np.array([participant in participants for participant in columns.participants], dtype=bool)
     stay = ~gone[columns.participant] if len(gone) else np.ones(len(columns.participant), dtype=bool)
     return tables_of(columns, stay)
-
-
-def tables_of(columns: RatingColumns, rows: np.ndarray | slice = slice(None), by: str = "item") -> dict[str, Table]:
-    """Tables of these rows; `by="position"` puts the position at which a reply was shown in the item's place."""
-    item, items = columns.item, columns.items
-    if by == "position":
-        last = int(columns.position.max(initial=0))
-        item, items = columns.position, tuple(map(str, range(last + 1)))
-    return tables_from_codes(
-        columns.criterion[rows],
-        columns.participant[rows],
-        item[rows],
-        columns.arm[rows],
-        columns.rating[rows],
-        criteria=columns.criteria,
-        participants=columns.participants,
-        items=items,
-        arms=columns.arms,
-    )
 
 
 def _checks(checks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

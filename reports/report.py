@@ -12,11 +12,12 @@ from ratings import frames
 from ratings.frames import Pool, RatingColumns
 from ratings.looks import Looks, looks_of
 from ratings.studyfile.schema import StudyFile, text_in
-from reports.quality import dropout, quality_of, signs_of, tables_of, with_and_without
+from reports.quality import dropout, quality_of, signs_of, with_and_without
 from reports.sample import describe_sample
 from reports.statistics.analysis import Analysis, Primary
 from reports.statistics.intervals import LEVEL
 from reports.statistics.summary import summarise
+from reports.tables import tables_of
 
 SCHEMA = 1
 KINDS = {"real": "participants", "pilot": "pilot participants", "synthetic": "synthetic participants"}
